@@ -1,0 +1,4 @@
+// Command penstock is AWS CodePipeline in one binary.
+package main
+
+func main() {}
