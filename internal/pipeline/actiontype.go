@@ -1,0 +1,63 @@
+package pipeline
+
+import "time"
+
+// ActionType describes a type of action: what it may be given and how long it may run.
+// Built-in types come from their provider's descriptor, custom ones from CreateCustomActionType.
+type ActionType struct {
+	ID ActionTypeID `json:"id"`
+	// Inputs and Outputs bound the number of artifacts (S-51, S-52).
+	Inputs  Bounds `json:"inputArtifactDetails"`
+	Outputs Bounds `json:"outputArtifactDetails"`
+	// Properties are the configuration keys of the type, in display order (S-36).
+	Properties []Property `json:"configurationProperties,omitempty"`
+	Settings   Settings   `json:"settings,omitzero"`
+	// Timeout ends an action of this type as Failed (S-327 to S-338).
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// V2Only types need a pipeline of type V2 (S-17).
+	V2Only bool `json:"v2Only,omitempty"`
+	// Unavailable says why no action of this type can run on this server yet; such a type is
+	// accepted in definitions and fails when its turn comes. Empty for a type that runs.
+	Unavailable string `json:"unavailable,omitempty"`
+}
+
+// Bounds are the smallest and largest number of artifacts.
+type Bounds struct {
+	Min int `json:"minimumCount"`
+	Max int `json:"maximumCount"`
+}
+
+// Property is one configuration key of an action type (S-298).
+type Property struct {
+	Name        string `json:"name"`
+	Required    bool   `json:"required"`
+	Key         bool   `json:"key"`
+	Secret      bool   `json:"secret"`
+	Queryable   bool   `json:"queryable,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Type is String, Number or Boolean; empty means String.
+	Type string `json:"type,omitempty"`
+	// Values lists the only values allowed, if the type has a fixed set.
+	Values []string `json:"values,omitempty"`
+}
+
+// Settings are the URL templates of an action type (S-299).
+type Settings struct {
+	ThirdPartyConfigurationURL string `json:"thirdPartyConfigurationUrl,omitempty"`
+	EntityURLTemplate          string `json:"entityUrlTemplate,omitempty"`
+	ExecutionURLTemplate       string `json:"executionUrlTemplate,omitempty"`
+	RevisionURLTemplate        string `json:"revisionUrlTemplate,omitempty"`
+}
+
+// Property finds a configuration key by name.
+func (t ActionType) Property(name string) (Property, bool) {
+	for _, p := range t.Properties {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Property{}, false
+}
+
+// Catalogue answers which action types exist; a deleted or unknown type gives false.
+type Catalogue func(ActionTypeID) (ActionType, bool)
