@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// rewritten lists the patterns that RE2 cannot express as they stand, with an equivalent
+// that it can. A new model with another such pattern stops the generator.
+var rewritten = map[string]string{
+	// No two hyphens in a row. The lengths 3 to 63 are the shape's own min and max.
+	`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: `[a-z0-9](?:-?[a-z0-9])+`,
+}
+
+// translate turns a model's pattern (Java's dialect) into RE2's. The result is meant to
+// match the whole value.
+func translate(pattern string) (string, error) {
+	re, ok := rewritten[pattern]
+	if !ok {
+		var err error
+		if re, err = unicodeEscapes(pattern); err != nil {
+			return "", err
+		}
+	}
+	if _, err := regexp.Compile("^(?:" + re + ")$"); err != nil {
+		return "", fmt.Errorf("pattern %q: %w: add an equivalent to the list in gen/pattern.go", pattern, err)
+	}
+	return re, nil
+}
+
+// unicodeEscapes writes Java's \uXXXX as RE2's \x{XXXX}.
+func unicodeEscapes(pattern string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] != '\\' || i+1 == len(pattern) {
+			b.WriteByte(pattern[i])
+			continue
+		}
+		if pattern[i+1] != 'u' {
+			b.WriteString(pattern[i : i+2])
+			i++
+			continue
+		}
+		if i+6 > len(pattern) {
+			return "", fmt.Errorf("pattern %q: short \\u escape", pattern)
+		}
+		fmt.Fprintf(&b, `\x{%s}`, pattern[i+2:i+6])
+		i += 5
+	}
+	return b.String(), nil
+}
