@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/internal/pipeline"
+)
+
+// Limits of one action (S-79, S-80).
+const (
+	maxResolved  = 100 << 10
+	maxVariables = 122880
+)
+
+// approvalTimeout is the account default of a pending approval (S-226).
+const approvalTimeout = 7 * 24 * time.Hour
+
+// startAction begins a new run of an action: it resolves the configuration, places inputs
+// and outputs and starts a job, or asks for an approval. An action that cannot start fails
+// at once; the answer says whether the run is in progress.
+func (st *step) startAction(e *Execution, a *pipeline.Action) bool {
+	d := st.s.Attached.Definitions[e.Version]
+	region := a.Region
+	if region == "" {
+		region = st.s.Region
+	}
+	role := a.RoleARN
+	if role == "" {
+		role = d.RoleARN
+	}
+	run := &ActionRun{
+		ID: pipeline.ActionExecutionID(st.id()), Execution: e.ID, Number: st.s.NextRun, Version: e.Version,
+		Stage: e.Stage, Action: a.Name, Type: a.ActionTypeID, Status: pipeline.InProgress,
+		Started: st.now, RoleARN: role, Region: region,
+	}
+	st.s.NextRun++
+	e.Runs[e.Stage].Actions[a.Name] = run
+	typ, problem := st.prepare(e, d, a, run)
+	st.touchRun(e, run)
+	st.emitAction(e, run, "STARTED")
+	if problem != nil {
+		st.failRun(e, run, *problem)
+		return false
+	}
+	timeout := typ.Timeout
+	if a.ActionTypeID.Category == "Approval" && a.ActionTypeID.Owner == "AWS" { // S-221
+		timeout = approvalTimeout
+		if a.TimeoutInMinutes > 0 {
+			timeout = time.Duration(a.TimeoutInMinutes) * time.Minute
+		}
+		run.Token = st.id()
+		if e.Mode == pipeline.Parallel { // S-149
+			run.ExternalID = run.Token
+		}
+	}
+	run.Deadline = st.now.Add(timeout)
+	st.effect(Wake{Run: run.ID, At: run.Deadline})
+	if run.Token == "" {
+		st.startJob(e, run, "", st.now)
+	}
+	st.touchRun(e, run)
+	return true
+}
+
+// prepare fills what a run needs to start, or says why it cannot.
+func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Action, run *ActionRun) (pipeline.ActionType, *pipeline.ErrorDetails) {
+	wrong := func(format string, args ...any) *pipeline.ErrorDetails {
+		return &pipeline.ErrorDetails{Code: pipeline.ConfigurationError, Message: fmt.Sprintf(format, args...)}
+	}
+	typ, ok := st.s.Attached.Catalogue(a.ActionTypeID)
+	id := a.ActionTypeID
+	if !ok {
+		return typ, wrong("The action type (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') of action '%s' does not exist any more. Create it again or change the action.",
+			id.Category, id.Provider, id.Owner, id.Version, a.Name)
+	}
+	if typ.Unavailable != "" {
+		return typ, wrong("The action '%s' cannot run: %s", a.Name, typ.Unavailable)
+	}
+	if msg := st.resolve(e, a, run); msg != "" {
+		return typ, wrong("%s", msg)
+	}
+	for _, in := range a.InputArtifacts {
+		art, ok := e.Artifacts[in.Name]
+		if !ok { // S-206
+			return typ, wrong("The input artifact '%s' of action '%s' does not exist in this execution: no action has produced it", in.Name, a.Name)
+		}
+		run.Inputs = append(run.Inputs, art)
+	}
+	store, ok := pipelineStore(d, run.Region)
+	if !ok && len(a.OutputArtifacts) > 0 {
+		return typ, wrong("The pipeline has no artifact store in the region %s of action '%s'", run.Region, a.Name)
+	}
+	for _, out := range a.OutputArtifacts {
+		run.Outputs = append(run.Outputs, pipeline.Artifact{ // S-287, S-289
+			Name: out.Name, Bucket: store.Location, Producer: run.ID,
+			Key: cut(st.s.Name, 20) + "/" + cut(out.Name, 10) + "/" + st.random(),
+		})
+	}
+	if typ.Settings.EntityURLTemplate != "" {
+		run.EntityURL = fillTemplate(typ.Settings.EntityURLTemplate, run.Resolved, "")
+	}
+	if id.Category == "Approval" && run.Resolved["NotificationArn"] != "" { // S-230
+		return typ, wrong("The approval request could not be published to %s: this server does not publish to SNS yet. Remove NotificationArn from action '%s'.",
+			run.Resolved["NotificationArn"], a.Name)
+	}
+	return typ, nil
+}
+
+// resolve expands the variable references of an action's configuration with the values of
+// the same execution (S-271 to S-278). It gives the reason when one cannot be resolved.
+func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string {
+	lookup := st.lookup(e)
+	run.Resolved = make(map[string]string, len(a.Configuration))
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(a.Configuration)) {
+		value, missing, ok := pipeline.Expand(a.Configuration[key], lookup)
+		if !ok { // S-278
+			return fmt.Sprintf("The variable reference #{%s} in configuration '%s' of action '%s' cannot be resolved: no action of this execution has given that variable",
+				missing.Text, key, a.Name)
+		}
+		run.Resolved[key] = value
+		size += len(key) + len(value)
+	}
+	if size > maxResolved { // S-37, S-80
+		return fmt.Sprintf("The resolved configuration of action '%s' has %d bytes; at most %d are allowed", a.Name, size, maxResolved)
+	}
+	return ""
+}
+
+func (st *step) lookup(e *Execution) func(pipeline.Reference) (string, bool) {
+	return func(ref pipeline.Reference) (string, bool) {
+		switch ref.Namespace {
+		case "codepipeline": // S-272
+			return string(e.ID), ref.Key == "PipelineExecutionId"
+		case "variables":
+			for _, v := range e.Variables {
+				if v.Name == ref.Key {
+					return v.ResolvedValue, true
+				}
+			}
+			if len(st.s.Attached.Definitions[e.Version].Variables) > 0 {
+				return "", false
+			}
+		}
+		v, ok := e.Outputs[ref.Namespace][ref.Key]
+		return v, ok
+	}
+}
+
+func pipelineStore(d *pipeline.Declaration, region string) (pipeline.ArtifactStore, bool) {
+	if d.ArtifactStore != nil {
+		return *d.ArtifactStore, true
+	}
+	s, ok := d.ArtifactStores[region]
+	return s, ok
+}
+
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
+}
+
+// fillTemplate puts configuration values and the external id into a URL template (S-299).
+func fillTemplate(template string, config map[string]string, externalID string) string {
+	pairs := []string{"{ExternalExecutionId}", externalID}
+	for k, v := range config {
+		pairs = append(pairs, "{Config:"+k+"}", v)
+	}
+	return strings.NewReplacer(pairs...).Replace(template)
+}
+
+// startJob makes the next job of a run (S-303).
+func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Time) {
+	d := st.s.Attached.Definitions[e.Version]
+	run.Job, run.JobNumber = pipeline.JobID(st.id()), run.JobNumber+1
+	store, _ := pipelineStore(d, run.Region)
+	job := Job{
+		ID: run.Job, Run: run.ID, Execution: e.ID, Number: run.JobNumber, Type: run.Type,
+		PipelineARN: st.s.ARN(), Pipeline: st.s.Name, Version: e.Version, Stage: run.Stage, Action: run.Action,
+		Account: st.s.Account, Region: run.Region, RoleARN: run.RoleARN, PipelineRoleARN: d.RoleARN,
+		Configuration: run.Resolved, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
+		Token: token, Deadline: run.Deadline,
+	}
+	for _, o := range e.Overrides {
+		if o.ActionName == run.Action {
+			job.Overrides = append(job.Overrides, o)
+		}
+	}
+	st.effect(StartJob{Job: job, NotBefore: at})
+}
+
+func (st *step) touchRun(e *Execution, run *ActionRun) {
+	run.Updated, run.Touched = st.now, st.s.Seq
+	st.touch(e)
+	if stage := st.s.Stages[run.Stage]; stage != nil && e.Mode != pipeline.Parallel {
+		if stage.Actions == nil {
+			stage.Actions = map[string]*ActionRun{}
+		}
+		stage.Actions[run.Action] = copied(run)
+	}
+}
+
+// endRun gives a run its final status and ends its job and its time limit.
+func (st *step) endRun(e *Execution, run *ActionRun, status pipeline.Status) {
+	run.Status = status
+	if run.Job != "" {
+		end := EndJob{ID: run.Job, Status: JobEndFailed, Abort: status == pipeline.Abandoned}
+		if status == pipeline.Succeeded {
+			end.Status = JobSucceeded
+		}
+		st.effect(end)
+		run.Job = ""
+	}
+	st.effect(Wake{Run: run.ID})
+	st.touchRun(e, run)
+}
+
+func (st *step) failRun(e *Execution, run *ActionRun, why pipeline.ErrorDetails) {
+	run.Error = &why
+	st.endRun(e, run, pipeline.Failed)
+	st.emitAction(e, run, "FAILED")
+}
+
+func (st *step) abandonRun(e *Execution, run *ActionRun) {
+	st.endRun(e, run, pipeline.Abandoned)
+	st.emitAction(e, run, "ABANDONED")
+}

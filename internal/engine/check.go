@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"penstock/internal/pipeline"
+)
+
+// Check says which invariant a state breaks, or nil. A state made by New and Step never
+// breaks one; the caller may use it to find damage.
+func Check(s *State) error {
+	for name, stage := range s.Stages {
+		if stage.Holder != "" {
+			e := s.Executions[stage.Holder]
+			if e == nil || e.Position != Inside || e.Stage != name {
+				return fmt.Errorf("stage %s is locked by %s, which is not in it", name, stage.Holder)
+			}
+		}
+		waiting := 0
+		for _, id := range stage.Waiting {
+			e := s.Executions[id]
+			if e == nil || e.Position != Waiting || e.Stage != name || e.Status != pipeline.InProgress {
+				return fmt.Errorf("stage %s has %s in line, which does not wait there", name, id)
+			}
+			if e.Mode == pipeline.Superseded {
+				waiting++
+			}
+			if !stage.Transition.Disabled && (stage.Holder == "" || e.Mode == pipeline.Parallel) {
+				return fmt.Errorf("%s waits in front of stage %s for nothing", id, name) // S-132
+			}
+		}
+		if waiting > 1 { // S-135
+			return fmt.Errorf("%d executions wait in front of stage %s", waiting, name)
+		}
+	}
+	for id, e := range s.Executions {
+		if err := checkExecution(s, e); err != nil {
+			return fmt.Errorf("execution %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func checkExecution(s *State, e *Execution) error {
+	running := e.running()
+	live := !e.Status.Terminal()
+	if live != (e.Position != Left) {
+		return fmt.Errorf("status %s at position %s", e.Status, e.Position)
+	}
+	stage := s.Stages[e.Stage]
+	switch e.Position {
+	case Waiting:
+		if stage == nil || !slices.Contains(stage.Waiting, e.ID) {
+			return fmt.Errorf("waits for stage %s without a place in its line", e.Stage)
+		}
+		if len(running) > 0 {
+			return fmt.Errorf("waits while an action runs")
+		}
+	case Inside:
+		if stage != nil && e.Mode != pipeline.Parallel && stage.Holder != e.ID { // S-128
+			return fmt.Errorf("is in stage %s, which is locked by %q", e.Stage, stage.Holder)
+		}
+		if len(running) == 0 {
+			return fmt.Errorf("is in stage %s and nothing can move it on", e.Stage)
+		}
+	case Left:
+		if len(running) > 0 {
+			return fmt.Errorf("ended while action %s runs", running[0].Action)
+		}
+	}
+	for _, run := range running {
+		if run.Stage != e.Stage {
+			return fmt.Errorf("action %s runs in stage %s, the execution is in %s", run.Action, run.Stage, e.Stage)
+		}
+		if (run.Job == "") == (run.Token == "") {
+			return fmt.Errorf("action %s has job %q and approval token %q", run.Action, run.Job, run.Token)
+		}
+		if run.Deadline.IsZero() {
+			return fmt.Errorf("action %s has no time limit", run.Action)
+		}
+	}
+	return nil
+}

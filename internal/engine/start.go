@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"slices"
+
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+)
+
+// start begins a new execution in front of the first stage (S-86, S-88).
+func (st *step) start(ev Start) error {
+	d := st.s.Current()
+	e := &Execution{
+		ID: pipeline.ExecutionID(st.id()), Order: st.s.NextOrder, Mode: d.ExecutionMode, Version: st.s.Version,
+		Type: pipeline.ExecutionStandard, Status: pipeline.InProgress, Started: st.now,
+		Trigger: ev.Trigger, Overrides: ev.Overrides, Attempt: 1,
+		Stage: d.Stages[0].Name, Position: Left,
+		Runs: map[string]*StageRun{}, Artifacts: map[string]pipeline.Artifact{}, Outputs: map[string]map[string]string{},
+	}
+	problem := st.checkOverrides(d, ev.Overrides)
+	if problem == nil {
+		e.Variables, problem = resolveVariables(d, ev.Variables)
+	}
+	full := st.full(d.ExecutionMode)
+	if !ev.Detected {
+		if problem != nil {
+			return problem
+		}
+		if full != nil {
+			return full
+		}
+	}
+	st.s.NextOrder++
+	st.s.Executions[e.ID] = e
+	st.touch(e)
+	st.emitPipeline(e, "STARTED")
+	switch {
+	case full != nil: // S-104: a detected start that hits the limit has no summary
+		e.Status = pipeline.Failed
+		st.emitPipeline(e, "FAILED")
+	case problem != nil:
+		e.Status, e.StatusSummary = pipeline.Failed, problem.Message
+		st.emitPipeline(e, "FAILED")
+	default:
+		st.arrive(e, 0)
+	}
+	return nil
+}
+
+// full refuses an execution beyond the limit of QUEUED and PARALLEL mode (S-76, S-104).
+func (st *step) full(mode pipeline.ExecutionMode) *fault.Error {
+	if mode == pipeline.Superseded {
+		return nil
+	}
+	limit, n := st.s.Attached.Limits.filled().Executions, 0
+	for _, e := range st.s.Executions {
+		if !e.Status.Terminal() {
+			n++
+		}
+	}
+	if n < limit {
+		return nil
+	}
+	return fault.New("ConcurrentPipelineExecutionsLimitExceededException",
+		"The pipeline '%s' has reached the limit of %d concurrent executions", st.s.Name, limit)
+}
+
+// resolveVariables fixes the values of the pipeline variables (S-102, S-280).
+func resolveVariables(d *pipeline.Declaration, given []pipeline.Variable) ([]pipeline.Variable, *fault.Error) {
+	values := map[string]string{}
+	for _, v := range given {
+		if _, twice := values[v.Name]; twice {
+			return nil, fault.New("ValidationException", "The variable '%s' is given more than once", v.Name)
+		}
+		values[v.Name] = v.ResolvedValue
+	}
+	var out []pipeline.Variable
+	for _, decl := range d.Variables {
+		value, ok := values[decl.Name]
+		switch {
+		case ok:
+		case decl.DefaultValue != nil:
+			value = *decl.DefaultValue
+		default:
+			return nil, fault.New("ValidationException",
+				"The variable '%s' has no default value and must be given when the pipeline '%s' is started", decl.Name, d.Name)
+		}
+		delete(values, decl.Name)
+		out = append(out, pipeline.Variable{Name: decl.Name, ResolvedValue: value})
+	}
+	for _, v := range given {
+		if _, unknown := values[v.Name]; unknown {
+			return nil, fault.New("ValidationException", "The pipeline '%s' does not declare a variable with name '%s'", d.Name, v.Name)
+		}
+	}
+	return out, nil
+}
+
+// overrideTypes are the revision types that fit each source provider (S-99).
+var overrideTypes = map[string][]string{
+	"CodeCommit":               {"COMMIT_ID"},
+	"CodeStarSourceConnection": {"COMMIT_ID"},
+	"GitHub":                   {"COMMIT_ID"},
+	"ECR":                      {"IMAGE_DIGEST"},
+	"S3":                       {"S3_OBJECT_VERSION_ID", "S3_OBJECT_KEY"},
+}
+
+// checkOverrides refuses source revision overrides that do not fit (S-98 to S-101).
+func (st *step) checkOverrides(d *pipeline.Declaration, overrides []pipeline.SourceRevisionOverride) *fault.Error {
+	if len(overrides) == 0 {
+		return nil
+	}
+	if d.PipelineType != pipeline.V2 {
+		return fault.New("ValidationException", "Source revision overrides can only be used with V2 pipelines")
+	}
+	seen := map[string]bool{}
+	for _, o := range overrides {
+		i := slices.IndexFunc(d.Stages[0].Actions, func(a pipeline.Action) bool { return a.Name == o.ActionName })
+		if i < 0 {
+			return fault.New("ValidationException", "The pipeline '%s' does not have a source action with name '%s'", d.Name, o.ActionName)
+		}
+		a := d.Stages[0].Actions[i]
+		if !slices.Contains(overrideTypes[a.ActionTypeID.Provider], o.RevisionType) {
+			return fault.New("ValidationException", "The revision type '%s' does not fit the source action '%s' of provider %s",
+				o.RevisionType, o.ActionName, a.ActionTypeID.Provider)
+		}
+		if o.RevisionType == "S3_OBJECT_KEY" && a.Configuration["AllowOverrideForS3ObjectKey"] != "true" { // S-100
+			return fault.New("ValidationException",
+				"The source action '%s' does not allow S3_OBJECT_KEY: set its configuration AllowOverrideForS3ObjectKey to true", o.ActionName)
+		}
+		if seen[o.ActionName+"/"+o.RevisionType] {
+			return fault.New("ValidationException", "The source action '%s' has more than one override of type %s", o.ActionName, o.RevisionType)
+		}
+		seen[o.ActionName+"/"+o.RevisionType] = true
+	}
+	return nil
+}

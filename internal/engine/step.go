@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+)
+
+// Step applies one event to a state. On success it gives the next state, which shares
+// nothing changeable with s, and the effects in the order they came about. On refusal the
+// error is a *fault.Error, the effects are nil and the state is s itself.
+//
+// In the next state every record changed by this step has Touched == Seq; executions that
+// are no longer live are in Retired and action executions replaced by a retry in Ended.
+func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
+	st := &step{s: s.clone(), now: now.Truncate(time.Microsecond)}
+	st.s.Seq++
+	var err error
+	switch ev := ev.(type) {
+	case Start:
+		err = st.start(ev)
+	case Update:
+		err = st.update(ev)
+	case Delete:
+		st.delete()
+	case DisableTransition:
+		err = st.disable(ev)
+	case EnableTransition:
+		err = st.enable(ev)
+	case Stop:
+		err = st.stop(ev)
+	case Retry:
+		err = st.retry(ev)
+	case Approve:
+		err = st.approve(ev)
+	case Progress:
+		err = st.progress(ev)
+	case Succeed:
+		err = st.succeed(ev)
+	case Continue:
+		err = st.proceed(ev)
+	case Fail:
+		err = st.fail(ev)
+	case Wakeup:
+		st.wakeup(ev)
+	default:
+		err = fmt.Errorf("engine: unknown event %T", ev)
+	}
+	if err != nil {
+		return s, nil, err
+	}
+	st.retire()
+	return st.s, st.effects, nil
+}
+
+// step is one application of an event to a private copy of the state.
+type step struct {
+	s       *State
+	now     time.Time
+	effects []Effect
+	ids     int
+}
+
+func (st *step) effect(e Effect) { st.effects = append(st.effects, e) }
+
+// id derives the next id of this step from the pipeline's seed and the event's number, so
+// that replay gives the same ids and nobody without the seed can guess one (S-84).
+func (st *step) id() string {
+	st.ids++
+	sum := sha256.Sum256([]byte(st.s.Seed + "/" + strconv.FormatInt(st.s.Seq, 10) + "/" + strconv.Itoa(st.ids)))
+	sum[6] = sum[6]&0x0f | 0x40
+	sum[8] = sum[8]&0x3f | 0x80
+	h := hex.EncodeToString(sum[:16])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// random gives seven characters for an artifact key (S-287).
+func (st *step) random() string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	st.ids++
+	sum := sha256.Sum256([]byte(st.s.Seed + "#" + strconv.FormatInt(st.s.Seq, 10) + "#" + strconv.Itoa(st.ids)))
+	var b [7]byte
+	for i := range b {
+		b[i] = alphabet[int(sum[i])%len(alphabet)]
+	}
+	return string(b[:])
+}
+
+func (st *step) touch(e *Execution) {
+	e.Updated, e.Touched = st.now, st.s.Seq
+}
+
+// stageOf is the definition of the stage an execution is at, in the execution's own version.
+func (st *step) stageOf(e *Execution) (*pipeline.Stage, int) {
+	d := st.s.Attached.Definitions[e.Version]
+	for i := range d.Stages {
+		if d.Stages[i].Name == e.Stage {
+			return &d.Stages[i], i
+		}
+	}
+	return nil, -1
+}
+
+// knownStage finds a stage of the current version, or says that there is none (S-154).
+func (st *step) knownStage(name string) (*StageState, error) {
+	if stage := st.s.Stages[name]; stage != nil {
+		return stage, nil
+	}
+	return nil, fault.New("StageNotFoundException", "The pipeline '%s' does not have a stage with name '%s'", st.s.Name, name)
+}
+
+// retire moves executions that can never change again out of the live ones: those that
+// ended for good (S-107), and failed or stopped ones that are no longer the latest of the
+// stage they left, so that no retry can reach them (S-139, S-171).
+func (st *step) retire() {
+	for _, e := range st.s.ordered() {
+		if e.Position != Left {
+			continue
+		}
+		switch e.Status {
+		case pipeline.InProgress, pipeline.Stopping:
+			continue
+		case pipeline.Failed, pipeline.Stopped:
+			if st.retriable(e) {
+				continue
+			}
+		}
+		delete(st.s.Executions, e.ID)
+		st.s.Retired = append(st.s.Retired, e)
+	}
+}
+
+// ordered lists the live executions by their start, so that a step never depends on the
+// order of a map.
+func (s *State) ordered() []*Execution {
+	return slices.SortedFunc(maps.Values(s.Executions), func(a, b *Execution) int { return cmp.Compare(a.Order, b.Order) })
+}
+
+// running lists the action executions in progress by their start.
+func (e *Execution) running() []*ActionRun {
+	var out []*ActionRun
+	for _, visit := range e.Runs {
+		for _, run := range visit.Actions {
+			if run.Status == pipeline.InProgress {
+				out = append(out, run)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *ActionRun) int { return cmp.Compare(a.Number, b.Number) })
+	return out
+}
+
+// retriable says whether a later retry could still be accepted for an execution that left.
+func (st *step) retriable(e *Execution) bool {
+	run := e.Runs[e.Stage]
+	if run == nil || e.Version != st.s.Version || (run.Status != pipeline.Failed && run.Status != pipeline.Stopped) {
+		return false
+	}
+	if e.Mode == pipeline.Parallel {
+		return true
+	}
+	stage := st.s.Stages[e.Stage]
+	return stage != nil && stage.Latest != nil && stage.Latest.ID == e.ID
+}
+
+// delete ends all jobs and wake-ups of a pipeline that is about to be removed; nothing is
+// told to the world (S-69, Q-8).
+func (st *step) delete() {
+	for _, e := range st.s.ordered() {
+		for _, run := range e.running() {
+			st.endRun(e, run, pipeline.Abandoned)
+		}
+		e.Status, e.Position = pipeline.Cancelled, Left
+		st.touch(e)
+	}
+}

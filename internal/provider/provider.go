@@ -1,0 +1,117 @@
+// Package provider is the contract between the engine's jobs and the code that does them.
+//
+// A provider is an ordinary AWS SDK program: it is given a job, calls services through the
+// configuration in its environment and says how it went. It cannot tell whether a service
+// is one of this server's own or elsewhere.
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"penstock/internal/pipeline"
+)
+
+// Provider does the actions of its types.
+type Provider interface {
+	// Types are the action types this provider runs: what may be configured, how many
+	// artifacts go in and out, how long it may take. The answer never changes.
+	Types() []pipeline.ActionType
+
+	// Run does one job and says how it ended. It is called from many goroutines at once,
+	// for different jobs. After a crash of the server it is called again for a job that may
+	// have been half done: the second run must find what the first left behind by
+	// Job.ActionExecutionID and must not do the work twice where that can be told.
+	//
+	// When ctx ends, because the action was abandoned, timed out or the server stops, Run
+	// stops what it started on this machine and returns soon; its result is then ignored.
+	// Failures are results, not panics. Whatever a service answered goes through Failed, so
+	// that every failure names what was tried, on what, with which role, and what to do.
+	Run(ctx context.Context, job Job) Result
+}
+
+// Job is one unit of work for a provider.
+type Job struct {
+	ID                string
+	ActionExecutionID string
+	ExecutionID       string
+	Type              pipeline.ActionTypeID
+	Account, Region   string
+	Pipeline          string
+	PipelineARN       string
+	Stage, Action     string
+	// RoleARN is the role the work is done with; Env.AWS already uses it.
+	RoleARN       string
+	Configuration map[string]string
+	// Inputs exist; Outputs are the places the outputs must be written to (S-285).
+	Inputs, Outputs []pipeline.Artifact
+	// EncryptionKey encrypts outputs; nil means the store's own key (S-291).
+	EncryptionKey *pipeline.EncryptionKey
+	Overrides     []pipeline.SourceRevisionOverride
+	// ContinuationToken is what the job before this one gave to Continue (S-312).
+	ContinuationToken string
+	// Deadline is when the action times out.
+	Deadline time.Time
+	Env      Env
+}
+
+// Env is what a job may use of the server.
+type Env struct {
+	// AWS is the configuration for calls with the action's role, in the action's Region. It
+	// works with every SDK client; S3 clients need UsePathStyle.
+	AWS aws.Config
+	// ArtifactAWS is the same for the artifact store, with the pipeline's role.
+	ArtifactAWS aws.Config
+	// Changed waits until the resource may have changed, at most for the given time, or
+	// until ctx ends. It is only a hint: ask the service afterwards. Take the channel before
+	// asking for the state, so that no change is missed in between:
+	//
+	//	for {
+	//		changed := job.Env.Changed(arn)
+	//		… ask; if done, return …
+	//		provider.Wait(ctx, changed, 5*time.Second)
+	//	}
+	Changed func(arn string) <-chan struct{}
+	// Progress shows news of the work at once; errors do not concern the provider.
+	Progress func(Progress)
+	// ConsoleURL is the address of this server for people, without a slash at the end.
+	ConsoleURL string
+	Log        *slog.Logger
+}
+
+// Progress is what users see of work in progress. Empty members change nothing.
+type Progress struct {
+	Summary      string
+	ExternalID   string
+	ExternalURL  string
+	LogStreamARN string
+	// Percent is 0 to 100.
+	Percent *int
+}
+
+// Result is how a job ended: exactly one of Error and Continue is set, or neither for success.
+type Result struct {
+	Progress
+	// Error says why the action failed.
+	Error *pipeline.ErrorDetails
+	// Continue is a token for the next job of the same action (S-312), due After from now.
+	Continue string
+	After    time.Duration
+	// OutputVariables and Revision belong to success.
+	OutputVariables map[string]string
+	Revision        *pipeline.Revision
+}
+
+// Wait returns when the channel is closed, the time is over or ctx has ended.
+func Wait(ctx context.Context, changed <-chan struct{}, max time.Duration) {
+	t := time.NewTimer(max)
+	defer t.Stop()
+	select {
+	case <-changed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
