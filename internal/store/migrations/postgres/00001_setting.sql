@@ -1,0 +1,5 @@
+-- +goose Up
+CREATE TABLE setting (
+    key   TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT COLLATE "C" NOT NULL
+);
