@@ -1,0 +1,58 @@
+# The two commands: `make check` before every commit, `make test` before every push.
+# Needs Go, git and make; `make test` brings the rest itself (scripts/setup).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One setting for building and testing: the same cached objects serve both, and no C
+# compiler is needed.
+export CGO_ENABLED := 0
+# The version is stamped below; asking git again fails in a checkout of another user.
+export GOFLAGS += -buildvcs=false
+# The aws CLI of scripts/setup, where it has run.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+# Packages whose tests touch no disk, network or clock; they run in `make check`.
+PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/engine)
+
+.PHONY: help check build demo test setup lint e2e bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: ## what must hold before every commit; under a minute
+	@out=$$(gofmt -l $(wildcard cmd internal e2e bench)); \
+	  [ -z "$$out" ] || { echo "gofmt -w these:"; echo "$$out"; exit 1; } >&2
+	@scripts/check-generated
+	@go vet ./...
+	@go test -short -timeout 60s ./internal/house $(PURE:%=./%/...)
+
+build: ## bin/penstock, static and stripped
+	@go build $(BUILD) -o bin/penstock ./cmd/penstock
+
+demo: build ## from a push to a deployed release, on a throw-away folder
+	@bin/penstock demo
+
+setup: ## bring what the tests need beside Go, git and make
+	@scripts/setup
+
+lint: ## staticcheck, at the version of tools/go.mod
+	@go tool -modfile=tools/go.mod staticcheck ./...
+
+test: setup check lint build ## everything
+	@scripts/check-binary bin/penstock
+	@go test -timeout 15m $$(go list ./... | grep -vE '^penstock/(e2e|bench)(/|$$)')
+	@$(MAKE) --no-print-directory e2e
+
+e2e: build ## the scripts that drive the real binary with real clients
+	@PENSTOCK=$(CURDIR)/bin/penstock go test -count=1 -timeout 20m ./e2e/...
+
+bench: build ## measure, next to the physical limits of the same minute
+	@PENSTOCK=$(CURDIR)/bin/penstock go run ./bench
+
+clean: ## remove what was built; .venv stays
+	@rm -rf bin dist

@@ -1,0 +1,182 @@
+package house
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A layer says what the packages of a folder may import.
+type layer struct {
+	// dir is the folder; a last element * stands for any one name.
+	dir string
+	// inside lists packages of this module, below internal/; a last element * stands for
+	// any one name, and $ for the name that matched the * of dir. The word "everything"
+	// allows all.
+	inside string
+	// outside lists groups of gated, and so what is allowed beside the plain standard library.
+	outside string
+}
+
+// layers is the table of allowed imports of non-test files. A package is ruled by the
+// first row that matches; one without a row is refused, so that a new package is a
+// decision. Tests may import more.
+var layers = []layer{
+	// pure core
+	{"internal/fault", "", ""},
+	{"internal/sigv4", "fault", ""},
+	{"internal/policy", "fault", ""},
+	{"internal/pipeline", "fault", "yaml"},
+	{"internal/buildspec", "fault", "yaml"},
+	{"internal/engine", "pipeline fault", ""},
+
+	// memory
+	{"internal/store", "engine pipeline fault", "sql sync sys"},
+	{"internal/store/storetest", "store fault", "sql exec sys"},
+	{"internal/blob", "fault", "sys"},
+	{"internal/blob/blobtest", "blob fault", ""},
+	{"internal/blob/*", "blob fault", "sdk sys"},
+	{"internal/artifact", "blob pipeline fault", ""},
+
+	// motion
+	{"internal/conductor", "store engine pipeline fault", "sync"},
+	{"internal/worker", "conductor provider store artifact pipeline fault", "sync sdk"},
+
+	// hands
+	{"internal/runner", "fault", ""},
+	{"internal/runner/runnertest", "runner fault", ""},
+	{"internal/runner/*", "runner fault", "exec sys"},
+	{"internal/provider", "pipeline artifact fault", "sdk"},
+	{"internal/provider/all", "provider provider/*", ""},
+	{"internal/provider/providertest", "provider pipeline artifact fault", "sdk"},
+	{"internal/provider/*", "provider pipeline artifact runner buildspec fault", "sdk"},
+
+	// door
+	{"internal/api", "sigv4 fault", ""},
+	{"internal/api/gen", "fault", ""},
+	{"internal/api/*", "api sigv4 fault", ""},
+	{"internal/auth", "sigv4 policy store fault", ""},
+	{"internal/awswire", "auth api api/* fault", ""},
+
+	// rooms and faces: a room never imports another room
+	{"internal/svc/codecommit/git", "fault", "exec sys"},
+	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk exec sys"},
+	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
+	{"internal/console", "auth fault", "sdk"},
+	{"internal/console/*", "console auth fault", "sdk"},
+	{"internal/app", "everything", "sdk yaml sync sys"},
+	{"internal/house", "", ""},
+	{"cmd/penstock", "app fault", "sdk cobra term yaml exec sys"},
+	{"e2e", "", ""},
+	{"bench", "app fault", "sdk exec"},
+}
+
+// gated names what only some packages may import: modules of others, and the parts of the
+// standard library that reach further than they look. What a path begins with counts.
+var gated = map[string][]string{
+	"sql":   {"database/sql", "modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+	"exec":  {"os/exec"},
+	"sdk":   {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
+	"yaml":  {"go.yaml.in/yaml/v4"},
+	"cobra": {"github.com/spf13/cobra", "github.com/spf13/pflag"},
+	"term":  {"golang.org/x/term"},
+	"sys":   {"golang.org/x/sys"},
+	"sync":  {"golang.org/x/sync"},
+}
+
+// forbidden imports, for everybody, with the reason.
+var forbidden = map[string]string{
+	"text/template":  "its use of reflection makes the linker keep every method of every type, ten megabytes of them; write the text by hand",
+	"html/template":  "its use of reflection makes the linker keep every method of every type, ten megabytes of them; write the page by hand",
+	"expvar":         "it adds itself to the default mux; metrics are written where they are served",
+	"net/http/pprof": "it adds itself to the default mux; a profile is taken by a test or a benchmark",
+	"plugin":         "a provider is a folder and a line in provider/all",
+	"C":              "the binary is static and built without a C compiler",
+}
+
+// imports walks the import graph of the non-test files against layers.
+func imports(tr *tree) []problem {
+	var ps []problem
+	unknown := map[string]bool{}
+	for _, s := range tr.gos {
+		if s.test {
+			continue
+		}
+		l, star, ok := layerOf(s.dir)
+		if !ok {
+			if !unknown[s.dir] {
+				unknown[s.dir] = true
+				ps = append(ps, problem{s.path, 1, "package " + s.dir + " is not in the table of allowed imports",
+					"add a row for it to internal/house/layers_test.go, as narrow as it can be"})
+			}
+			continue
+		}
+		for _, spec := range s.syntax.Imports {
+			imp, _ := strconv.Unquote(spec.Path.Value)
+			if mend := refused(l, star, imp); mend != "" {
+				ps = append(ps, problem{s.path, tr.line(spec), fmt.Sprintf("%s may not import %q", s.dir, imp), mend})
+			}
+		}
+	}
+	return ps
+}
+
+// layerOf gives the row that rules a folder and the name its * stands for.
+func layerOf(dir string) (layer, string, bool) {
+	for _, l := range layers {
+		if l.dir == dir {
+			return l, "", true
+		}
+	}
+	for _, l := range layers {
+		if head, ok := strings.CutSuffix(l.dir, "/*"); ok && head == path.Dir(dir) {
+			return l, path.Base(dir), true
+		}
+	}
+	return layer{}, "", false
+}
+
+// refused says what to do instead where a package ruled by l may not import imp, and ""
+// where it may.
+func refused(l layer, star, imp string) string {
+	if star == "" {
+		star = path.Base(l.dir)
+	}
+	if reason, ok := forbidden[imp]; ok && l.dir != "internal/api/gen" {
+		return reason
+	}
+	if in, ok := strings.CutPrefix(imp, module+"/"); ok {
+		in = strings.TrimPrefix(in, "internal/")
+		if l.inside == "everything" || slices.ContainsFunc(strings.Fields(l.inside), func(a string) bool {
+			a = strings.ReplaceAll(a, "$", star)
+			head, any := strings.CutSuffix(a, "/*")
+			return a == in || any && head == path.Dir(in)
+		}) {
+			return ""
+		}
+		return "it may import " + orNothing(l.inside) + "; hand the thing in from above, or move it to the layer it belongs to"
+	}
+	std := !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".")
+	for group, prefixes := range gated {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return imp == p || strings.HasPrefix(imp, p+"/") }) {
+			continue
+		}
+		if slices.Contains(strings.Fields(l.outside), group) {
+			return ""
+		}
+		return "beside the standard library it may use " + orNothing(l.outside)
+	}
+	if !std {
+		return "no package outside its tests uses this module yet; prefer the standard library, or add it to gated in internal/house/layers_test.go and tell why in docs/adr"
+	}
+	return ""
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
