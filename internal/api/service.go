@@ -8,6 +8,7 @@ package api
 import (
 	"context"
 	"reflect"
+	"sync/atomic"
 
 	"penstock/internal/fault"
 )
@@ -62,6 +63,7 @@ type Operation struct {
 	in, out         int
 	inType, outType reflect.Type
 	call            func(ctx context.Context, in any) (any, error)
+	inPlan, outPlan atomic.Pointer[plan]
 }
 
 // NewOperation binds a method of a room; generated code calls it. I and O are pointers

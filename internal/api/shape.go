@@ -117,6 +117,16 @@ func (p *plan) pattern() *regexp.Regexp {
 	return p.re
 }
 
+// planFor gives the plan of a pointer to a generated structure of this table. Any other
+// type is a programming mistake.
+func (t *Table) planFor(typ reflect.Type) *plan {
+	shape, ok := t.byName[typ.Elem().Name()]
+	if !ok {
+		panic("api: " + typ.String() + " is not of this table")
+	}
+	return t.plan(shape, typ)
+}
+
 // plan gives the plan of a shape held in typ, which may be a pointer.
 func (t *Table) plan(shape int, typ reflect.Type) *plan {
 	t.mu.Lock()

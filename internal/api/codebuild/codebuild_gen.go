@@ -15,416 +15,416 @@ import (
 
 // AutoRetryConfig is a structure of the API.
 type AutoRetryConfig struct {
-	AutoRetryLimit    *int32 `json:"autoRetryLimit"`
-	AutoRetryNumber   *int32 `json:"autoRetryNumber"`
-	NextAutoRetry     string `json:"nextAutoRetry"`
-	PreviousAutoRetry string `json:"previousAutoRetry"`
+	AutoRetryLimit    *int32 `json:"autoRetryLimit,omitzero"`
+	AutoRetryNumber   *int32 `json:"autoRetryNumber,omitzero"`
+	NextAutoRetry     string `json:"nextAutoRetry,omitzero"`
+	PreviousAutoRetry string `json:"previousAutoRetry,omitzero"`
 }
 
 // BatchDeleteBuildsInput is the input of BatchDeleteBuilds.
 type BatchDeleteBuildsInput struct {
-	Ids []string `json:"ids"`
+	Ids []string `json:"ids,omitzero"`
 }
 
 // BatchDeleteBuildsOutput is the output of BatchDeleteBuilds.
 type BatchDeleteBuildsOutput struct {
-	BuildsDeleted    []string          `json:"buildsDeleted"`
-	BuildsNotDeleted []BuildNotDeleted `json:"buildsNotDeleted"`
+	BuildsDeleted    []string          `json:"buildsDeleted,omitzero"`
+	BuildsNotDeleted []BuildNotDeleted `json:"buildsNotDeleted,omitzero"`
 }
 
 // BatchGetBuildBatchesInput is the input of BatchGetBuildBatches.
 type BatchGetBuildBatchesInput struct {
-	Ids []string `json:"ids"`
+	Ids []string `json:"ids,omitzero"`
 }
 
 // BatchGetBuildBatchesOutput is the output of BatchGetBuildBatches.
 type BatchGetBuildBatchesOutput struct {
-	BuildBatches         []BuildBatch `json:"buildBatches"`
-	BuildBatchesNotFound []string     `json:"buildBatchesNotFound"`
+	BuildBatches         []BuildBatch `json:"buildBatches,omitzero"`
+	BuildBatchesNotFound []string     `json:"buildBatchesNotFound,omitzero"`
 }
 
 // BatchGetBuildsInput is the input of BatchGetBuilds.
 type BatchGetBuildsInput struct {
-	Ids []string `json:"ids"`
+	Ids []string `json:"ids,omitzero"`
 }
 
 // BatchGetBuildsOutput is the output of BatchGetBuilds.
 type BatchGetBuildsOutput struct {
-	Builds         []Build  `json:"builds"`
-	BuildsNotFound []string `json:"buildsNotFound"`
+	Builds         []Build  `json:"builds,omitzero"`
+	BuildsNotFound []string `json:"buildsNotFound,omitzero"`
 }
 
 // BatchGetCommandExecutionsInput is the input of BatchGetCommandExecutions.
 type BatchGetCommandExecutionsInput struct {
-	SandboxId           string   `json:"sandboxId"`
-	CommandExecutionIds []string `json:"commandExecutionIds"`
+	SandboxId           string   `json:"sandboxId,omitzero"`
+	CommandExecutionIds []string `json:"commandExecutionIds,omitzero"`
 }
 
 // BatchGetCommandExecutionsOutput is the output of BatchGetCommandExecutions.
 type BatchGetCommandExecutionsOutput struct {
-	CommandExecutions         []CommandExecution `json:"commandExecutions"`
-	CommandExecutionsNotFound []string           `json:"commandExecutionsNotFound"`
+	CommandExecutions         []CommandExecution `json:"commandExecutions,omitzero"`
+	CommandExecutionsNotFound []string           `json:"commandExecutionsNotFound,omitzero"`
 }
 
 // BatchGetFleetsInput is the input of BatchGetFleets.
 type BatchGetFleetsInput struct {
-	Names []string `json:"names"`
+	Names []string `json:"names,omitzero"`
 }
 
 // BatchGetFleetsOutput is the output of BatchGetFleets.
 type BatchGetFleetsOutput struct {
-	Fleets         []Fleet  `json:"fleets"`
-	FleetsNotFound []string `json:"fleetsNotFound"`
+	Fleets         []Fleet  `json:"fleets,omitzero"`
+	FleetsNotFound []string `json:"fleetsNotFound,omitzero"`
 }
 
 // BatchGetProjectsInput is the input of BatchGetProjects.
 type BatchGetProjectsInput struct {
-	Names []string `json:"names"`
+	Names []string `json:"names,omitzero"`
 }
 
 // BatchGetProjectsOutput is the output of BatchGetProjects.
 type BatchGetProjectsOutput struct {
-	Projects         []Project `json:"projects"`
-	ProjectsNotFound []string  `json:"projectsNotFound"`
+	Projects         []Project `json:"projects,omitzero"`
+	ProjectsNotFound []string  `json:"projectsNotFound,omitzero"`
 }
 
 // BatchGetReportGroupsInput is the input of BatchGetReportGroups.
 type BatchGetReportGroupsInput struct {
-	ReportGroupArns []string `json:"reportGroupArns"`
+	ReportGroupArns []string `json:"reportGroupArns,omitzero"`
 }
 
 // BatchGetReportGroupsOutput is the output of BatchGetReportGroups.
 type BatchGetReportGroupsOutput struct {
-	ReportGroups         []ReportGroup `json:"reportGroups"`
-	ReportGroupsNotFound []string      `json:"reportGroupsNotFound"`
+	ReportGroups         []ReportGroup `json:"reportGroups,omitzero"`
+	ReportGroupsNotFound []string      `json:"reportGroupsNotFound,omitzero"`
 }
 
 // BatchGetReportsInput is the input of BatchGetReports.
 type BatchGetReportsInput struct {
-	ReportArns []string `json:"reportArns"`
+	ReportArns []string `json:"reportArns,omitzero"`
 }
 
 // BatchGetReportsOutput is the output of BatchGetReports.
 type BatchGetReportsOutput struct {
-	Reports         []Report `json:"reports"`
-	ReportsNotFound []string `json:"reportsNotFound"`
+	Reports         []Report `json:"reports,omitzero"`
+	ReportsNotFound []string `json:"reportsNotFound,omitzero"`
 }
 
 // BatchGetSandboxesInput is the input of BatchGetSandboxes.
 type BatchGetSandboxesInput struct {
-	Ids []string `json:"ids"`
+	Ids []string `json:"ids,omitzero"`
 }
 
 // BatchGetSandboxesOutput is the output of BatchGetSandboxes.
 type BatchGetSandboxesOutput struct {
-	Sandboxes         []Sandbox `json:"sandboxes"`
-	SandboxesNotFound []string  `json:"sandboxesNotFound"`
+	Sandboxes         []Sandbox `json:"sandboxes,omitzero"`
+	SandboxesNotFound []string  `json:"sandboxesNotFound,omitzero"`
 }
 
 // BatchRestrictions is a structure of the API.
 type BatchRestrictions struct {
-	MaximumBuildsAllowed *int32   `json:"maximumBuildsAllowed"`
-	ComputeTypesAllowed  []string `json:"computeTypesAllowed"`
-	FleetsAllowed        []string `json:"fleetsAllowed"`
+	MaximumBuildsAllowed *int32   `json:"maximumBuildsAllowed,omitzero"`
+	ComputeTypesAllowed  []string `json:"computeTypesAllowed,omitzero"`
+	FleetsAllowed        []string `json:"fleetsAllowed,omitzero"`
 }
 
 // Build is a structure of the API.
 type Build struct {
-	Id                           string                        `json:"id"`
-	Arn                          string                        `json:"arn"`
-	BuildNumber                  *int64                        `json:"buildNumber"`
-	StartTime                    *time.Time                    `json:"startTime"`
-	EndTime                      *time.Time                    `json:"endTime"`
-	CurrentPhase                 string                        `json:"currentPhase"`
-	BuildStatus                  string                        `json:"buildStatus"`
-	SourceVersion                string                        `json:"sourceVersion"`
-	ResolvedSourceVersion        string                        `json:"resolvedSourceVersion"`
-	ProjectName                  string                        `json:"projectName"`
-	Phases                       []BuildPhase                  `json:"phases"`
-	Source                       *ProjectSource                `json:"source"`
-	SecondarySources             []ProjectSource               `json:"secondarySources"`
-	SecondarySourceVersions      []ProjectSourceVersion        `json:"secondarySourceVersions"`
-	Artifacts                    *BuildArtifacts               `json:"artifacts"`
-	SecondaryArtifacts           []BuildArtifacts              `json:"secondaryArtifacts"`
-	Cache                        *ProjectCache                 `json:"cache"`
-	Environment                  *ProjectEnvironment           `json:"environment"`
-	ServiceRole                  string                        `json:"serviceRole"`
-	Logs                         *LogsLocation                 `json:"logs"`
-	TimeoutInMinutes             *int32                        `json:"timeoutInMinutes"`
-	QueuedTimeoutInMinutes       *int32                        `json:"queuedTimeoutInMinutes"`
-	BuildComplete                *bool                         `json:"buildComplete"`
-	Initiator                    string                        `json:"initiator"`
-	VpcConfig                    *VpcConfig                    `json:"vpcConfig"`
-	NetworkInterface             *NetworkInterface             `json:"networkInterface"`
-	EncryptionKey                string                        `json:"encryptionKey"`
-	ExportedEnvironmentVariables []ExportedEnvironmentVariable `json:"exportedEnvironmentVariables"`
-	ReportArns                   []string                      `json:"reportArns"`
-	FileSystemLocations          []ProjectFileSystemLocation   `json:"fileSystemLocations"`
-	DebugSession                 *DebugSession                 `json:"debugSession"`
-	BuildBatchArn                string                        `json:"buildBatchArn"`
-	AutoRetryConfig              *AutoRetryConfig              `json:"autoRetryConfig"`
+	Id                           string                        `json:"id,omitzero"`
+	Arn                          string                        `json:"arn,omitzero"`
+	BuildNumber                  *int64                        `json:"buildNumber,omitzero"`
+	StartTime                    *time.Time                    `json:"startTime,omitzero"`
+	EndTime                      *time.Time                    `json:"endTime,omitzero"`
+	CurrentPhase                 string                        `json:"currentPhase,omitzero"`
+	BuildStatus                  string                        `json:"buildStatus,omitzero"`
+	SourceVersion                string                        `json:"sourceVersion,omitzero"`
+	ResolvedSourceVersion        string                        `json:"resolvedSourceVersion,omitzero"`
+	ProjectName                  string                        `json:"projectName,omitzero"`
+	Phases                       []BuildPhase                  `json:"phases,omitzero"`
+	Source                       *ProjectSource                `json:"source,omitzero"`
+	SecondarySources             []ProjectSource               `json:"secondarySources,omitzero"`
+	SecondarySourceVersions      []ProjectSourceVersion        `json:"secondarySourceVersions,omitzero"`
+	Artifacts                    *BuildArtifacts               `json:"artifacts,omitzero"`
+	SecondaryArtifacts           []BuildArtifacts              `json:"secondaryArtifacts,omitzero"`
+	Cache                        *ProjectCache                 `json:"cache,omitzero"`
+	Environment                  *ProjectEnvironment           `json:"environment,omitzero"`
+	ServiceRole                  string                        `json:"serviceRole,omitzero"`
+	Logs                         *LogsLocation                 `json:"logs,omitzero"`
+	TimeoutInMinutes             *int32                        `json:"timeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes       *int32                        `json:"queuedTimeoutInMinutes,omitzero"`
+	BuildComplete                *bool                         `json:"buildComplete,omitzero"`
+	Initiator                    string                        `json:"initiator,omitzero"`
+	VpcConfig                    *VpcConfig                    `json:"vpcConfig,omitzero"`
+	NetworkInterface             *NetworkInterface             `json:"networkInterface,omitzero"`
+	EncryptionKey                string                        `json:"encryptionKey,omitzero"`
+	ExportedEnvironmentVariables []ExportedEnvironmentVariable `json:"exportedEnvironmentVariables,omitzero"`
+	ReportArns                   []string                      `json:"reportArns,omitzero"`
+	FileSystemLocations          []ProjectFileSystemLocation   `json:"fileSystemLocations,omitzero"`
+	DebugSession                 *DebugSession                 `json:"debugSession,omitzero"`
+	BuildBatchArn                string                        `json:"buildBatchArn,omitzero"`
+	AutoRetryConfig              *AutoRetryConfig              `json:"autoRetryConfig,omitzero"`
 }
 
 // BuildArtifacts is a structure of the API.
 type BuildArtifacts struct {
-	Location             string `json:"location"`
-	Sha256sum            string `json:"sha256sum"`
-	Md5sum               string `json:"md5sum"`
-	OverrideArtifactName *bool  `json:"overrideArtifactName"`
-	EncryptionDisabled   *bool  `json:"encryptionDisabled"`
-	ArtifactIdentifier   string `json:"artifactIdentifier"`
-	BucketOwnerAccess    string `json:"bucketOwnerAccess"`
+	Location             string `json:"location,omitzero"`
+	Sha256sum            string `json:"sha256sum,omitzero"`
+	Md5sum               string `json:"md5sum,omitzero"`
+	OverrideArtifactName *bool  `json:"overrideArtifactName,omitzero"`
+	EncryptionDisabled   *bool  `json:"encryptionDisabled,omitzero"`
+	ArtifactIdentifier   string `json:"artifactIdentifier,omitzero"`
+	BucketOwnerAccess    string `json:"bucketOwnerAccess,omitzero"`
 }
 
 // BuildBatch is a structure of the API.
 type BuildBatch struct {
-	Id                      string                      `json:"id"`
-	Arn                     string                      `json:"arn"`
-	StartTime               *time.Time                  `json:"startTime"`
-	EndTime                 *time.Time                  `json:"endTime"`
-	CurrentPhase            string                      `json:"currentPhase"`
-	BuildBatchStatus        string                      `json:"buildBatchStatus"`
-	SourceVersion           string                      `json:"sourceVersion"`
-	ResolvedSourceVersion   string                      `json:"resolvedSourceVersion"`
-	ProjectName             string                      `json:"projectName"`
-	Phases                  []BuildBatchPhase           `json:"phases"`
-	Source                  *ProjectSource              `json:"source"`
-	SecondarySources        []ProjectSource             `json:"secondarySources"`
-	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions"`
-	Artifacts               *BuildArtifacts             `json:"artifacts"`
-	SecondaryArtifacts      []BuildArtifacts            `json:"secondaryArtifacts"`
-	Cache                   *ProjectCache               `json:"cache"`
-	Environment             *ProjectEnvironment         `json:"environment"`
-	ServiceRole             string                      `json:"serviceRole"`
-	LogConfig               *LogsConfig                 `json:"logConfig"`
-	BuildTimeoutInMinutes   *int32                      `json:"buildTimeoutInMinutes"`
-	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes"`
-	Complete                *bool                       `json:"complete"`
-	Initiator               string                      `json:"initiator"`
-	VpcConfig               *VpcConfig                  `json:"vpcConfig"`
-	EncryptionKey           string                      `json:"encryptionKey"`
-	BuildBatchNumber        *int64                      `json:"buildBatchNumber"`
-	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations"`
-	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig"`
-	BuildGroups             []BuildGroup                `json:"buildGroups"`
-	DebugSessionEnabled     *bool                       `json:"debugSessionEnabled"`
-	ReportArns              []string                    `json:"reportArns"`
+	Id                      string                      `json:"id,omitzero"`
+	Arn                     string                      `json:"arn,omitzero"`
+	StartTime               *time.Time                  `json:"startTime,omitzero"`
+	EndTime                 *time.Time                  `json:"endTime,omitzero"`
+	CurrentPhase            string                      `json:"currentPhase,omitzero"`
+	BuildBatchStatus        string                      `json:"buildBatchStatus,omitzero"`
+	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	ResolvedSourceVersion   string                      `json:"resolvedSourceVersion,omitzero"`
+	ProjectName             string                      `json:"projectName,omitzero"`
+	Phases                  []BuildBatchPhase           `json:"phases,omitzero"`
+	Source                  *ProjectSource              `json:"source,omitzero"`
+	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
+	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
+	Artifacts               *BuildArtifacts             `json:"artifacts,omitzero"`
+	SecondaryArtifacts      []BuildArtifacts            `json:"secondaryArtifacts,omitzero"`
+	Cache                   *ProjectCache               `json:"cache,omitzero"`
+	Environment             *ProjectEnvironment         `json:"environment,omitzero"`
+	ServiceRole             string                      `json:"serviceRole,omitzero"`
+	LogConfig               *LogsConfig                 `json:"logConfig,omitzero"`
+	BuildTimeoutInMinutes   *int32                      `json:"buildTimeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes,omitzero"`
+	Complete                *bool                       `json:"complete,omitzero"`
+	Initiator               string                      `json:"initiator,omitzero"`
+	VpcConfig               *VpcConfig                  `json:"vpcConfig,omitzero"`
+	EncryptionKey           string                      `json:"encryptionKey,omitzero"`
+	BuildBatchNumber        *int64                      `json:"buildBatchNumber,omitzero"`
+	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations,omitzero"`
+	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig,omitzero"`
+	BuildGroups             []BuildGroup                `json:"buildGroups,omitzero"`
+	DebugSessionEnabled     *bool                       `json:"debugSessionEnabled,omitzero"`
+	ReportArns              []string                    `json:"reportArns,omitzero"`
 }
 
 // BuildBatchFilter is a structure of the API.
 type BuildBatchFilter struct {
-	Status string `json:"status"`
+	Status string `json:"status,omitzero"`
 }
 
 // BuildBatchPhase is a structure of the API.
 type BuildBatchPhase struct {
-	PhaseType         string         `json:"phaseType"`
-	PhaseStatus       string         `json:"phaseStatus"`
-	StartTime         *time.Time     `json:"startTime"`
-	EndTime           *time.Time     `json:"endTime"`
-	DurationInSeconds *int64         `json:"durationInSeconds"`
-	Contexts          []PhaseContext `json:"contexts"`
+	PhaseType         string         `json:"phaseType,omitzero"`
+	PhaseStatus       string         `json:"phaseStatus,omitzero"`
+	StartTime         *time.Time     `json:"startTime,omitzero"`
+	EndTime           *time.Time     `json:"endTime,omitzero"`
+	DurationInSeconds *int64         `json:"durationInSeconds,omitzero"`
+	Contexts          []PhaseContext `json:"contexts,omitzero"`
 }
 
 // BuildGroup is a structure of the API.
 type BuildGroup struct {
-	Identifier            string         `json:"identifier"`
-	DependsOn             []string       `json:"dependsOn"`
-	IgnoreFailure         *bool          `json:"ignoreFailure"`
-	CurrentBuildSummary   *BuildSummary  `json:"currentBuildSummary"`
-	PriorBuildSummaryList []BuildSummary `json:"priorBuildSummaryList"`
+	Identifier            string         `json:"identifier,omitzero"`
+	DependsOn             []string       `json:"dependsOn,omitzero"`
+	IgnoreFailure         *bool          `json:"ignoreFailure,omitzero"`
+	CurrentBuildSummary   *BuildSummary  `json:"currentBuildSummary,omitzero"`
+	PriorBuildSummaryList []BuildSummary `json:"priorBuildSummaryList,omitzero"`
 }
 
 // BuildNotDeleted is a structure of the API.
 type BuildNotDeleted struct {
-	Id         string `json:"id"`
-	StatusCode string `json:"statusCode"`
+	Id         string `json:"id,omitzero"`
+	StatusCode string `json:"statusCode,omitzero"`
 }
 
 // BuildPhase is a structure of the API.
 type BuildPhase struct {
-	PhaseType         string         `json:"phaseType"`
-	PhaseStatus       string         `json:"phaseStatus"`
-	StartTime         *time.Time     `json:"startTime"`
-	EndTime           *time.Time     `json:"endTime"`
-	DurationInSeconds *int64         `json:"durationInSeconds"`
-	Contexts          []PhaseContext `json:"contexts"`
+	PhaseType         string         `json:"phaseType,omitzero"`
+	PhaseStatus       string         `json:"phaseStatus,omitzero"`
+	StartTime         *time.Time     `json:"startTime,omitzero"`
+	EndTime           *time.Time     `json:"endTime,omitzero"`
+	DurationInSeconds *int64         `json:"durationInSeconds,omitzero"`
+	Contexts          []PhaseContext `json:"contexts,omitzero"`
 }
 
 // BuildStatusConfig is a structure of the API.
 type BuildStatusConfig struct {
-	Context   string `json:"context"`
-	TargetUrl string `json:"targetUrl"`
+	Context   string `json:"context,omitzero"`
+	TargetUrl string `json:"targetUrl,omitzero"`
 }
 
 // BuildSummary is a structure of the API.
 type BuildSummary struct {
-	Arn                string             `json:"arn"`
-	RequestedOn        *time.Time         `json:"requestedOn"`
-	BuildStatus        string             `json:"buildStatus"`
-	PrimaryArtifact    *ResolvedArtifact  `json:"primaryArtifact"`
-	SecondaryArtifacts []ResolvedArtifact `json:"secondaryArtifacts"`
+	Arn                string             `json:"arn,omitzero"`
+	RequestedOn        *time.Time         `json:"requestedOn,omitzero"`
+	BuildStatus        string             `json:"buildStatus,omitzero"`
+	PrimaryArtifact    *ResolvedArtifact  `json:"primaryArtifact,omitzero"`
+	SecondaryArtifacts []ResolvedArtifact `json:"secondaryArtifacts,omitzero"`
 }
 
 // CloudWatchLogsConfig is a structure of the API.
 type CloudWatchLogsConfig struct {
-	Status     string `json:"status"`
-	GroupName  string `json:"groupName"`
-	StreamName string `json:"streamName"`
+	Status     string `json:"status,omitzero"`
+	GroupName  string `json:"groupName,omitzero"`
+	StreamName string `json:"streamName,omitzero"`
 }
 
 // CodeCoverage is a structure of the API.
 type CodeCoverage struct {
-	Id                       string     `json:"id"`
-	ReportARN                string     `json:"reportARN"`
-	FilePath                 string     `json:"filePath"`
-	LineCoveragePercentage   *float64   `json:"lineCoveragePercentage"`
-	LinesCovered             *int32     `json:"linesCovered"`
-	LinesMissed              *int32     `json:"linesMissed"`
-	BranchCoveragePercentage *float64   `json:"branchCoveragePercentage"`
-	BranchesCovered          *int32     `json:"branchesCovered"`
-	BranchesMissed           *int32     `json:"branchesMissed"`
-	Expired                  *time.Time `json:"expired"`
+	Id                       string     `json:"id,omitzero"`
+	ReportARN                string     `json:"reportARN,omitzero"`
+	FilePath                 string     `json:"filePath,omitzero"`
+	LineCoveragePercentage   *float64   `json:"lineCoveragePercentage,omitzero"`
+	LinesCovered             *int32     `json:"linesCovered,omitzero"`
+	LinesMissed              *int32     `json:"linesMissed,omitzero"`
+	BranchCoveragePercentage *float64   `json:"branchCoveragePercentage,omitzero"`
+	BranchesCovered          *int32     `json:"branchesCovered,omitzero"`
+	BranchesMissed           *int32     `json:"branchesMissed,omitzero"`
+	Expired                  *time.Time `json:"expired,omitzero"`
 }
 
 // CodeCoverageReportSummary is a structure of the API.
 type CodeCoverageReportSummary struct {
-	LineCoveragePercentage   *float64 `json:"lineCoveragePercentage"`
-	LinesCovered             *int32   `json:"linesCovered"`
-	LinesMissed              *int32   `json:"linesMissed"`
-	BranchCoveragePercentage *float64 `json:"branchCoveragePercentage"`
-	BranchesCovered          *int32   `json:"branchesCovered"`
-	BranchesMissed           *int32   `json:"branchesMissed"`
+	LineCoveragePercentage   *float64 `json:"lineCoveragePercentage,omitzero"`
+	LinesCovered             *int32   `json:"linesCovered,omitzero"`
+	LinesMissed              *int32   `json:"linesMissed,omitzero"`
+	BranchCoveragePercentage *float64 `json:"branchCoveragePercentage,omitzero"`
+	BranchesCovered          *int32   `json:"branchesCovered,omitzero"`
+	BranchesMissed           *int32   `json:"branchesMissed,omitzero"`
 }
 
 // CommandExecution is a structure of the API.
 type CommandExecution struct {
-	Id                    string        `json:"id"`
-	SandboxId             string        `json:"sandboxId"`
-	SubmitTime            *time.Time    `json:"submitTime"`
-	StartTime             *time.Time    `json:"startTime"`
-	EndTime               *time.Time    `json:"endTime"`
-	Status                string        `json:"status"`
-	Command               string        `json:"command"`
-	Type                  string        `json:"type"`
-	ExitCode              string        `json:"exitCode"`
-	StandardOutputContent string        `json:"standardOutputContent"`
-	StandardErrContent    string        `json:"standardErrContent"`
-	Logs                  *LogsLocation `json:"logs"`
-	SandboxArn            string        `json:"sandboxArn"`
+	Id                    string        `json:"id,omitzero"`
+	SandboxId             string        `json:"sandboxId,omitzero"`
+	SubmitTime            *time.Time    `json:"submitTime,omitzero"`
+	StartTime             *time.Time    `json:"startTime,omitzero"`
+	EndTime               *time.Time    `json:"endTime,omitzero"`
+	Status                string        `json:"status,omitzero"`
+	Command               string        `json:"command,omitzero"`
+	Type                  string        `json:"type,omitzero"`
+	ExitCode              string        `json:"exitCode,omitzero"`
+	StandardOutputContent string        `json:"standardOutputContent,omitzero"`
+	StandardErrContent    string        `json:"standardErrContent,omitzero"`
+	Logs                  *LogsLocation `json:"logs,omitzero"`
+	SandboxArn            string        `json:"sandboxArn,omitzero"`
 }
 
 // ComputeConfiguration is a structure of the API.
 type ComputeConfiguration struct {
-	VCpu         *int64 `json:"vCpu"`
-	Memory       *int64 `json:"memory"`
-	Disk         *int64 `json:"disk"`
-	MachineType  string `json:"machineType"`
-	InstanceType string `json:"instanceType"`
+	VCpu         *int64 `json:"vCpu,omitzero"`
+	Memory       *int64 `json:"memory,omitzero"`
+	Disk         *int64 `json:"disk,omitzero"`
+	MachineType  string `json:"machineType,omitzero"`
+	InstanceType string `json:"instanceType,omitzero"`
 }
 
 // CreateFleetInput is the input of CreateFleet.
 type CreateFleetInput struct {
-	Name                 string                     `json:"name"`
-	BaseCapacity         *int32                     `json:"baseCapacity"`
-	EnvironmentType      string                     `json:"environmentType"`
-	ComputeType          string                     `json:"computeType"`
-	ComputeConfiguration *ComputeConfiguration      `json:"computeConfiguration"`
-	ScalingConfiguration *ScalingConfigurationInput `json:"scalingConfiguration"`
-	OverflowBehavior     string                     `json:"overflowBehavior"`
-	VpcConfig            *VpcConfig                 `json:"vpcConfig"`
-	ProxyConfiguration   *ProxyConfiguration        `json:"proxyConfiguration"`
-	ImageId              string                     `json:"imageId"`
-	FleetServiceRole     string                     `json:"fleetServiceRole"`
-	Tags                 []Tag                      `json:"tags"`
+	Name                 string                     `json:"name,omitzero"`
+	BaseCapacity         *int32                     `json:"baseCapacity,omitzero"`
+	EnvironmentType      string                     `json:"environmentType,omitzero"`
+	ComputeType          string                     `json:"computeType,omitzero"`
+	ComputeConfiguration *ComputeConfiguration      `json:"computeConfiguration,omitzero"`
+	ScalingConfiguration *ScalingConfigurationInput `json:"scalingConfiguration,omitzero"`
+	OverflowBehavior     string                     `json:"overflowBehavior,omitzero"`
+	VpcConfig            *VpcConfig                 `json:"vpcConfig,omitzero"`
+	ProxyConfiguration   *ProxyConfiguration        `json:"proxyConfiguration,omitzero"`
+	ImageId              string                     `json:"imageId,omitzero"`
+	FleetServiceRole     string                     `json:"fleetServiceRole,omitzero"`
+	Tags                 []Tag                      `json:"tags,omitzero"`
 }
 
 // CreateFleetOutput is the output of CreateFleet.
 type CreateFleetOutput struct {
-	Fleet *Fleet `json:"fleet"`
+	Fleet *Fleet `json:"fleet,omitzero"`
 }
 
 // CreateProjectInput is the input of CreateProject.
 type CreateProjectInput struct {
-	Name                    string                      `json:"name"`
-	Description             string                      `json:"description"`
-	Source                  *ProjectSource              `json:"source"`
-	SecondarySources        []ProjectSource             `json:"secondarySources"`
-	SourceVersion           string                      `json:"sourceVersion"`
-	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions"`
-	Artifacts               *ProjectArtifacts           `json:"artifacts"`
-	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts"`
-	Cache                   *ProjectCache               `json:"cache"`
-	Environment             *ProjectEnvironment         `json:"environment"`
-	ServiceRole             string                      `json:"serviceRole"`
-	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes"`
-	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes"`
-	EncryptionKey           string                      `json:"encryptionKey"`
-	Tags                    []Tag                       `json:"tags"`
-	VpcConfig               *VpcConfig                  `json:"vpcConfig"`
-	BadgeEnabled            *bool                       `json:"badgeEnabled"`
-	LogsConfig              *LogsConfig                 `json:"logsConfig"`
-	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations"`
-	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig"`
-	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit"`
-	AutoRetryLimit          *int32                      `json:"autoRetryLimit"`
+	Name                    string                      `json:"name,omitzero"`
+	Description             string                      `json:"description,omitzero"`
+	Source                  *ProjectSource              `json:"source,omitzero"`
+	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
+	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
+	Artifacts               *ProjectArtifacts           `json:"artifacts,omitzero"`
+	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts,omitzero"`
+	Cache                   *ProjectCache               `json:"cache,omitzero"`
+	Environment             *ProjectEnvironment         `json:"environment,omitzero"`
+	ServiceRole             string                      `json:"serviceRole,omitzero"`
+	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes,omitzero"`
+	EncryptionKey           string                      `json:"encryptionKey,omitzero"`
+	Tags                    []Tag                       `json:"tags,omitzero"`
+	VpcConfig               *VpcConfig                  `json:"vpcConfig,omitzero"`
+	BadgeEnabled            *bool                       `json:"badgeEnabled,omitzero"`
+	LogsConfig              *LogsConfig                 `json:"logsConfig,omitzero"`
+	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations,omitzero"`
+	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig,omitzero"`
+	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit,omitzero"`
+	AutoRetryLimit          *int32                      `json:"autoRetryLimit,omitzero"`
 }
 
 // CreateProjectOutput is the output of CreateProject.
 type CreateProjectOutput struct {
-	Project *Project `json:"project"`
+	Project *Project `json:"project,omitzero"`
 }
 
 // CreateReportGroupInput is the input of CreateReportGroup.
 type CreateReportGroupInput struct {
-	Name         string              `json:"name"`
-	Type         string              `json:"type"`
-	ExportConfig *ReportExportConfig `json:"exportConfig"`
-	Tags         []Tag               `json:"tags"`
+	Name         string              `json:"name,omitzero"`
+	Type         string              `json:"type,omitzero"`
+	ExportConfig *ReportExportConfig `json:"exportConfig,omitzero"`
+	Tags         []Tag               `json:"tags,omitzero"`
 }
 
 // CreateReportGroupOutput is the output of CreateReportGroup.
 type CreateReportGroupOutput struct {
-	ReportGroup *ReportGroup `json:"reportGroup"`
+	ReportGroup *ReportGroup `json:"reportGroup,omitzero"`
 }
 
 // CreateWebhookInput is the input of CreateWebhook.
 type CreateWebhookInput struct {
-	ProjectName            string                  `json:"projectName"`
-	BranchFilter           string                  `json:"branchFilter"`
-	FilterGroups           [][]WebhookFilter       `json:"filterGroups"`
-	BuildType              string                  `json:"buildType"`
-	ManualCreation         *bool                   `json:"manualCreation"`
-	ScopeConfiguration     *ScopeConfiguration     `json:"scopeConfiguration"`
-	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy"`
+	ProjectName            string                  `json:"projectName,omitzero"`
+	BranchFilter           string                  `json:"branchFilter,omitzero"`
+	FilterGroups           [][]WebhookFilter       `json:"filterGroups,omitzero"`
+	BuildType              string                  `json:"buildType,omitzero"`
+	ManualCreation         *bool                   `json:"manualCreation,omitzero"`
+	ScopeConfiguration     *ScopeConfiguration     `json:"scopeConfiguration,omitzero"`
+	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy,omitzero"`
 }
 
 // CreateWebhookOutput is the output of CreateWebhook.
 type CreateWebhookOutput struct {
-	Webhook *Webhook `json:"webhook"`
+	Webhook *Webhook `json:"webhook,omitzero"`
 }
 
 // DebugSession is a structure of the API.
 type DebugSession struct {
-	SessionEnabled *bool  `json:"sessionEnabled"`
-	SessionTarget  string `json:"sessionTarget"`
+	SessionEnabled *bool  `json:"sessionEnabled,omitzero"`
+	SessionTarget  string `json:"sessionTarget,omitzero"`
 }
 
 // DeleteBuildBatchInput is the input of DeleteBuildBatch.
 type DeleteBuildBatchInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // DeleteBuildBatchOutput is the output of DeleteBuildBatch.
 type DeleteBuildBatchOutput struct {
-	StatusCode       string            `json:"statusCode"`
-	BuildsDeleted    []string          `json:"buildsDeleted"`
-	BuildsNotDeleted []BuildNotDeleted `json:"buildsNotDeleted"`
+	StatusCode       string            `json:"statusCode,omitzero"`
+	BuildsDeleted    []string          `json:"buildsDeleted,omitzero"`
+	BuildsNotDeleted []BuildNotDeleted `json:"buildsNotDeleted,omitzero"`
 }
 
 // DeleteFleetInput is the input of DeleteFleet.
 type DeleteFleetInput struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // DeleteFleetOutput is the output of DeleteFleet.
@@ -433,7 +433,7 @@ type DeleteFleetOutput struct {
 
 // DeleteProjectInput is the input of DeleteProject.
 type DeleteProjectInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // DeleteProjectOutput is the output of DeleteProject.
@@ -442,8 +442,8 @@ type DeleteProjectOutput struct {
 
 // DeleteReportGroupInput is the input of DeleteReportGroup.
 type DeleteReportGroupInput struct {
-	Arn           string `json:"arn"`
-	DeleteReports *bool  `json:"deleteReports"`
+	Arn           string `json:"arn,omitzero"`
+	DeleteReports *bool  `json:"deleteReports,omitzero"`
 }
 
 // DeleteReportGroupOutput is the output of DeleteReportGroup.
@@ -452,7 +452,7 @@ type DeleteReportGroupOutput struct {
 
 // DeleteReportInput is the input of DeleteReport.
 type DeleteReportInput struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // DeleteReportOutput is the output of DeleteReport.
@@ -461,7 +461,7 @@ type DeleteReportOutput struct {
 
 // DeleteResourcePolicyInput is the input of DeleteResourcePolicy.
 type DeleteResourcePolicyInput struct {
-	ResourceArn string `json:"resourceArn"`
+	ResourceArn string `json:"resourceArn,omitzero"`
 }
 
 // DeleteResourcePolicyOutput is the output of DeleteResourcePolicy.
@@ -470,17 +470,17 @@ type DeleteResourcePolicyOutput struct {
 
 // DeleteSourceCredentialsInput is the input of DeleteSourceCredentials.
 type DeleteSourceCredentialsInput struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // DeleteSourceCredentialsOutput is the output of DeleteSourceCredentials.
 type DeleteSourceCredentialsOutput struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // DeleteWebhookInput is the input of DeleteWebhook.
 type DeleteWebhookInput struct {
-	ProjectName string `json:"projectName"`
+	ProjectName string `json:"projectName,omitzero"`
 }
 
 // DeleteWebhookOutput is the output of DeleteWebhook.
@@ -489,160 +489,160 @@ type DeleteWebhookOutput struct {
 
 // DescribeCodeCoveragesInput is the input of DescribeCodeCoverages.
 type DescribeCodeCoveragesInput struct {
-	ReportArn                 string   `json:"reportArn"`
-	NextToken                 string   `json:"nextToken"`
-	MaxResults                *int32   `json:"maxResults"`
-	SortOrder                 string   `json:"sortOrder"`
-	SortBy                    string   `json:"sortBy"`
-	MinLineCoveragePercentage *float64 `json:"minLineCoveragePercentage"`
-	MaxLineCoveragePercentage *float64 `json:"maxLineCoveragePercentage"`
+	ReportArn                 string   `json:"reportArn,omitzero"`
+	NextToken                 string   `json:"nextToken,omitzero"`
+	MaxResults                *int32   `json:"maxResults,omitzero"`
+	SortOrder                 string   `json:"sortOrder,omitzero"`
+	SortBy                    string   `json:"sortBy,omitzero"`
+	MinLineCoveragePercentage *float64 `json:"minLineCoveragePercentage,omitzero"`
+	MaxLineCoveragePercentage *float64 `json:"maxLineCoveragePercentage,omitzero"`
 }
 
 // DescribeCodeCoveragesOutput is the output of DescribeCodeCoverages.
 type DescribeCodeCoveragesOutput struct {
-	NextToken     string         `json:"nextToken"`
-	CodeCoverages []CodeCoverage `json:"codeCoverages"`
+	NextToken     string         `json:"nextToken,omitzero"`
+	CodeCoverages []CodeCoverage `json:"codeCoverages,omitzero"`
 }
 
 // DescribeTestCasesInput is the input of DescribeTestCases.
 type DescribeTestCasesInput struct {
-	ReportArn  string          `json:"reportArn"`
-	NextToken  string          `json:"nextToken"`
-	MaxResults *int32          `json:"maxResults"`
-	Filter     *TestCaseFilter `json:"filter"`
+	ReportArn  string          `json:"reportArn,omitzero"`
+	NextToken  string          `json:"nextToken,omitzero"`
+	MaxResults *int32          `json:"maxResults,omitzero"`
+	Filter     *TestCaseFilter `json:"filter,omitzero"`
 }
 
 // DescribeTestCasesOutput is the output of DescribeTestCases.
 type DescribeTestCasesOutput struct {
-	NextToken string     `json:"nextToken"`
-	TestCases []TestCase `json:"testCases"`
+	NextToken string     `json:"nextToken,omitzero"`
+	TestCases []TestCase `json:"testCases,omitzero"`
 }
 
 // DockerServer is a structure of the API.
 type DockerServer struct {
-	ComputeType      string              `json:"computeType"`
-	SecurityGroupIds []string            `json:"securityGroupIds"`
-	Status           *DockerServerStatus `json:"status"`
+	ComputeType      string              `json:"computeType,omitzero"`
+	SecurityGroupIds []string            `json:"securityGroupIds,omitzero"`
+	Status           *DockerServerStatus `json:"status,omitzero"`
 }
 
 // DockerServerStatus is a structure of the API.
 type DockerServerStatus struct {
-	Status  string `json:"status"`
-	Message string `json:"message"`
+	Status  string `json:"status,omitzero"`
+	Message string `json:"message,omitzero"`
 }
 
 // EnvironmentImage is a structure of the API.
 type EnvironmentImage struct {
-	Name        string   `json:"name"`
-	Description string   `json:"description"`
-	Versions    []string `json:"versions"`
+	Name        string   `json:"name,omitzero"`
+	Description string   `json:"description,omitzero"`
+	Versions    []string `json:"versions,omitzero"`
 }
 
 // EnvironmentLanguage is a structure of the API.
 type EnvironmentLanguage struct {
-	Language string             `json:"language"`
-	Images   []EnvironmentImage `json:"images"`
+	Language string             `json:"language,omitzero"`
+	Images   []EnvironmentImage `json:"images,omitzero"`
 }
 
 // EnvironmentPlatform is a structure of the API.
 type EnvironmentPlatform struct {
-	Platform  string                `json:"platform"`
-	Languages []EnvironmentLanguage `json:"languages"`
+	Platform  string                `json:"platform,omitzero"`
+	Languages []EnvironmentLanguage `json:"languages,omitzero"`
 }
 
 // EnvironmentVariable is a structure of the API.
 type EnvironmentVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-	Type  string `json:"type"`
+	Name  string `json:"name,omitzero"`
+	Value string `json:"value,omitzero"`
+	Type  string `json:"type,omitzero"`
 }
 
 // ExportedEnvironmentVariable is a structure of the API.
 type ExportedEnvironmentVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name  string `json:"name,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // Fleet is a structure of the API.
 type Fleet struct {
-	Arn                  string                      `json:"arn"`
-	Name                 string                      `json:"name"`
-	Id                   string                      `json:"id"`
-	Created              *time.Time                  `json:"created"`
-	LastModified         *time.Time                  `json:"lastModified"`
-	Status               *FleetStatus                `json:"status"`
-	BaseCapacity         *int32                      `json:"baseCapacity"`
-	EnvironmentType      string                      `json:"environmentType"`
-	ComputeType          string                      `json:"computeType"`
-	ComputeConfiguration *ComputeConfiguration       `json:"computeConfiguration"`
-	ScalingConfiguration *ScalingConfigurationOutput `json:"scalingConfiguration"`
-	OverflowBehavior     string                      `json:"overflowBehavior"`
-	VpcConfig            *VpcConfig                  `json:"vpcConfig"`
-	ProxyConfiguration   *ProxyConfiguration         `json:"proxyConfiguration"`
-	ImageId              string                      `json:"imageId"`
-	FleetServiceRole     string                      `json:"fleetServiceRole"`
-	Tags                 []Tag                       `json:"tags"`
+	Arn                  string                      `json:"arn,omitzero"`
+	Name                 string                      `json:"name,omitzero"`
+	Id                   string                      `json:"id,omitzero"`
+	Created              *time.Time                  `json:"created,omitzero"`
+	LastModified         *time.Time                  `json:"lastModified,omitzero"`
+	Status               *FleetStatus                `json:"status,omitzero"`
+	BaseCapacity         *int32                      `json:"baseCapacity,omitzero"`
+	EnvironmentType      string                      `json:"environmentType,omitzero"`
+	ComputeType          string                      `json:"computeType,omitzero"`
+	ComputeConfiguration *ComputeConfiguration       `json:"computeConfiguration,omitzero"`
+	ScalingConfiguration *ScalingConfigurationOutput `json:"scalingConfiguration,omitzero"`
+	OverflowBehavior     string                      `json:"overflowBehavior,omitzero"`
+	VpcConfig            *VpcConfig                  `json:"vpcConfig,omitzero"`
+	ProxyConfiguration   *ProxyConfiguration         `json:"proxyConfiguration,omitzero"`
+	ImageId              string                      `json:"imageId,omitzero"`
+	FleetServiceRole     string                      `json:"fleetServiceRole,omitzero"`
+	Tags                 []Tag                       `json:"tags,omitzero"`
 }
 
 // FleetProxyRule is a structure of the API.
 type FleetProxyRule struct {
-	Type     string   `json:"type"`
-	Effect   string   `json:"effect"`
-	Entities []string `json:"entities"`
+	Type     string   `json:"type,omitzero"`
+	Effect   string   `json:"effect,omitzero"`
+	Entities []string `json:"entities,omitzero"`
 }
 
 // FleetStatus is a structure of the API.
 type FleetStatus struct {
-	StatusCode string `json:"statusCode"`
-	Context    string `json:"context"`
-	Message    string `json:"message"`
+	StatusCode string `json:"statusCode,omitzero"`
+	Context    string `json:"context,omitzero"`
+	Message    string `json:"message,omitzero"`
 }
 
 // GetReportGroupTrendInput is the input of GetReportGroupTrend.
 type GetReportGroupTrendInput struct {
-	ReportGroupArn string `json:"reportGroupArn"`
-	NumOfReports   *int32 `json:"numOfReports"`
-	TrendField     string `json:"trendField"`
+	ReportGroupArn string `json:"reportGroupArn,omitzero"`
+	NumOfReports   *int32 `json:"numOfReports,omitzero"`
+	TrendField     string `json:"trendField,omitzero"`
 }
 
 // GetReportGroupTrendOutput is the output of GetReportGroupTrend.
 type GetReportGroupTrendOutput struct {
-	Stats   *ReportGroupTrendStats `json:"stats"`
-	RawData []ReportWithRawData    `json:"rawData"`
+	Stats   *ReportGroupTrendStats `json:"stats,omitzero"`
+	RawData []ReportWithRawData    `json:"rawData,omitzero"`
 }
 
 // GetResourcePolicyInput is the input of GetResourcePolicy.
 type GetResourcePolicyInput struct {
-	ResourceArn string `json:"resourceArn"`
+	ResourceArn string `json:"resourceArn,omitzero"`
 }
 
 // GetResourcePolicyOutput is the output of GetResourcePolicy.
 type GetResourcePolicyOutput struct {
-	Policy string `json:"policy"`
+	Policy string `json:"policy,omitzero"`
 }
 
 // GitSubmodulesConfig is a structure of the API.
 type GitSubmodulesConfig struct {
-	FetchSubmodules *bool `json:"fetchSubmodules"`
+	FetchSubmodules *bool `json:"fetchSubmodules,omitzero"`
 }
 
 // ImportSourceCredentialsInput is the input of ImportSourceCredentials.
 type ImportSourceCredentialsInput struct {
-	Username        string `json:"username"`
-	Token           string `json:"token"`
-	ServerType      string `json:"serverType"`
-	AuthType        string `json:"authType"`
-	ShouldOverwrite *bool  `json:"shouldOverwrite"`
+	Username        string `json:"username,omitzero"`
+	Token           string `json:"token,omitzero"`
+	ServerType      string `json:"serverType,omitzero"`
+	AuthType        string `json:"authType,omitzero"`
+	ShouldOverwrite *bool  `json:"shouldOverwrite,omitzero"`
 }
 
 // ImportSourceCredentialsOutput is the output of ImportSourceCredentials.
 type ImportSourceCredentialsOutput struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // InvalidateProjectCacheInput is the input of InvalidateProjectCache.
 type InvalidateProjectCacheInput struct {
-	ProjectName string `json:"projectName"`
+	ProjectName string `json:"projectName,omitzero"`
 }
 
 // InvalidateProjectCacheOutput is the output of InvalidateProjectCache.
@@ -651,70 +651,70 @@ type InvalidateProjectCacheOutput struct {
 
 // ListBuildBatchesForProjectInput is the input of ListBuildBatchesForProject.
 type ListBuildBatchesForProjectInput struct {
-	ProjectName string            `json:"projectName"`
-	Filter      *BuildBatchFilter `json:"filter"`
-	MaxResults  *int32            `json:"maxResults"`
-	SortOrder   string            `json:"sortOrder"`
-	NextToken   string            `json:"nextToken"`
+	ProjectName string            `json:"projectName,omitzero"`
+	Filter      *BuildBatchFilter `json:"filter,omitzero"`
+	MaxResults  *int32            `json:"maxResults,omitzero"`
+	SortOrder   string            `json:"sortOrder,omitzero"`
+	NextToken   string            `json:"nextToken,omitzero"`
 }
 
 // ListBuildBatchesForProjectOutput is the output of ListBuildBatchesForProject.
 type ListBuildBatchesForProjectOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListBuildBatchesInput is the input of ListBuildBatches.
 type ListBuildBatchesInput struct {
-	Filter     *BuildBatchFilter `json:"filter"`
-	MaxResults *int32            `json:"maxResults"`
-	SortOrder  string            `json:"sortOrder"`
-	NextToken  string            `json:"nextToken"`
+	Filter     *BuildBatchFilter `json:"filter,omitzero"`
+	MaxResults *int32            `json:"maxResults,omitzero"`
+	SortOrder  string            `json:"sortOrder,omitzero"`
+	NextToken  string            `json:"nextToken,omitzero"`
 }
 
 // ListBuildBatchesOutput is the output of ListBuildBatches.
 type ListBuildBatchesOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListBuildsForProjectInput is the input of ListBuildsForProject.
 type ListBuildsForProjectInput struct {
-	ProjectName string `json:"projectName"`
-	SortOrder   string `json:"sortOrder"`
-	NextToken   string `json:"nextToken"`
+	ProjectName string `json:"projectName,omitzero"`
+	SortOrder   string `json:"sortOrder,omitzero"`
+	NextToken   string `json:"nextToken,omitzero"`
 }
 
 // ListBuildsForProjectOutput is the output of ListBuildsForProject.
 type ListBuildsForProjectOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListBuildsInput is the input of ListBuilds.
 type ListBuildsInput struct {
-	SortOrder string `json:"sortOrder"`
-	NextToken string `json:"nextToken"`
+	SortOrder string `json:"sortOrder,omitzero"`
+	NextToken string `json:"nextToken,omitzero"`
 }
 
 // ListBuildsOutput is the output of ListBuilds.
 type ListBuildsOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListCommandExecutionsForSandboxInput is the input of ListCommandExecutionsForSandbox.
 type ListCommandExecutionsForSandboxInput struct {
-	SandboxId  string `json:"sandboxId"`
-	MaxResults *int32 `json:"maxResults"`
-	SortOrder  string `json:"sortOrder"`
-	NextToken  string `json:"nextToken"`
+	SandboxId  string `json:"sandboxId,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
 }
 
 // ListCommandExecutionsForSandboxOutput is the output of ListCommandExecutionsForSandbox.
 type ListCommandExecutionsForSandboxOutput struct {
-	CommandExecutions []CommandExecution `json:"commandExecutions"`
-	NextToken         string             `json:"nextToken"`
+	CommandExecutions []CommandExecution `json:"commandExecutions,omitzero"`
+	NextToken         string             `json:"nextToken,omitzero"`
 }
 
 // ListCuratedEnvironmentImagesInput is the input of ListCuratedEnvironmentImages.
@@ -723,132 +723,132 @@ type ListCuratedEnvironmentImagesInput struct {
 
 // ListCuratedEnvironmentImagesOutput is the output of ListCuratedEnvironmentImages.
 type ListCuratedEnvironmentImagesOutput struct {
-	Platforms []EnvironmentPlatform `json:"platforms"`
+	Platforms []EnvironmentPlatform `json:"platforms,omitzero"`
 }
 
 // ListFleetsInput is the input of ListFleets.
 type ListFleetsInput struct {
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
-	SortOrder  string `json:"sortOrder"`
-	SortBy     string `json:"sortBy"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	SortBy     string `json:"sortBy,omitzero"`
 }
 
 // ListFleetsOutput is the output of ListFleets.
 type ListFleetsOutput struct {
-	NextToken string   `json:"nextToken"`
-	Fleets    []string `json:"fleets"`
+	NextToken string   `json:"nextToken,omitzero"`
+	Fleets    []string `json:"fleets,omitzero"`
 }
 
 // ListProjectsInput is the input of ListProjects.
 type ListProjectsInput struct {
-	SortBy    string `json:"sortBy"`
-	SortOrder string `json:"sortOrder"`
-	NextToken string `json:"nextToken"`
+	SortBy    string `json:"sortBy,omitzero"`
+	SortOrder string `json:"sortOrder,omitzero"`
+	NextToken string `json:"nextToken,omitzero"`
 }
 
 // ListProjectsOutput is the output of ListProjects.
 type ListProjectsOutput struct {
-	NextToken string   `json:"nextToken"`
-	Projects  []string `json:"projects"`
+	NextToken string   `json:"nextToken,omitzero"`
+	Projects  []string `json:"projects,omitzero"`
 }
 
 // ListReportGroupsInput is the input of ListReportGroups.
 type ListReportGroupsInput struct {
-	SortOrder  string `json:"sortOrder"`
-	SortBy     string `json:"sortBy"`
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	SortBy     string `json:"sortBy,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
 }
 
 // ListReportGroupsOutput is the output of ListReportGroups.
 type ListReportGroupsOutput struct {
-	NextToken    string   `json:"nextToken"`
-	ReportGroups []string `json:"reportGroups"`
+	NextToken    string   `json:"nextToken,omitzero"`
+	ReportGroups []string `json:"reportGroups,omitzero"`
 }
 
 // ListReportsForReportGroupInput is the input of ListReportsForReportGroup.
 type ListReportsForReportGroupInput struct {
-	ReportGroupArn string        `json:"reportGroupArn"`
-	NextToken      string        `json:"nextToken"`
-	SortOrder      string        `json:"sortOrder"`
-	MaxResults     *int32        `json:"maxResults"`
-	Filter         *ReportFilter `json:"filter"`
+	ReportGroupArn string        `json:"reportGroupArn,omitzero"`
+	NextToken      string        `json:"nextToken,omitzero"`
+	SortOrder      string        `json:"sortOrder,omitzero"`
+	MaxResults     *int32        `json:"maxResults,omitzero"`
+	Filter         *ReportFilter `json:"filter,omitzero"`
 }
 
 // ListReportsForReportGroupOutput is the output of ListReportsForReportGroup.
 type ListReportsForReportGroupOutput struct {
-	NextToken string   `json:"nextToken"`
-	Reports   []string `json:"reports"`
+	NextToken string   `json:"nextToken,omitzero"`
+	Reports   []string `json:"reports,omitzero"`
 }
 
 // ListReportsInput is the input of ListReports.
 type ListReportsInput struct {
-	SortOrder  string        `json:"sortOrder"`
-	NextToken  string        `json:"nextToken"`
-	MaxResults *int32        `json:"maxResults"`
-	Filter     *ReportFilter `json:"filter"`
+	SortOrder  string        `json:"sortOrder,omitzero"`
+	NextToken  string        `json:"nextToken,omitzero"`
+	MaxResults *int32        `json:"maxResults,omitzero"`
+	Filter     *ReportFilter `json:"filter,omitzero"`
 }
 
 // ListReportsOutput is the output of ListReports.
 type ListReportsOutput struct {
-	NextToken string   `json:"nextToken"`
-	Reports   []string `json:"reports"`
+	NextToken string   `json:"nextToken,omitzero"`
+	Reports   []string `json:"reports,omitzero"`
 }
 
 // ListSandboxesForProjectInput is the input of ListSandboxesForProject.
 type ListSandboxesForProjectInput struct {
-	ProjectName string `json:"projectName"`
-	MaxResults  *int32 `json:"maxResults"`
-	SortOrder   string `json:"sortOrder"`
-	NextToken   string `json:"nextToken"`
+	ProjectName string `json:"projectName,omitzero"`
+	MaxResults  *int32 `json:"maxResults,omitzero"`
+	SortOrder   string `json:"sortOrder,omitzero"`
+	NextToken   string `json:"nextToken,omitzero"`
 }
 
 // ListSandboxesForProjectOutput is the output of ListSandboxesForProject.
 type ListSandboxesForProjectOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListSandboxesInput is the input of ListSandboxes.
 type ListSandboxesInput struct {
-	MaxResults *int32 `json:"maxResults"`
-	SortOrder  string `json:"sortOrder"`
-	NextToken  string `json:"nextToken"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
 }
 
 // ListSandboxesOutput is the output of ListSandboxes.
 type ListSandboxesOutput struct {
-	Ids       []string `json:"ids"`
-	NextToken string   `json:"nextToken"`
+	Ids       []string `json:"ids,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListSharedProjectsInput is the input of ListSharedProjects.
 type ListSharedProjectsInput struct {
-	SortBy     string `json:"sortBy"`
-	SortOrder  string `json:"sortOrder"`
-	MaxResults *int32 `json:"maxResults"`
-	NextToken  string `json:"nextToken"`
+	SortBy     string `json:"sortBy,omitzero"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
 }
 
 // ListSharedProjectsOutput is the output of ListSharedProjects.
 type ListSharedProjectsOutput struct {
-	NextToken string   `json:"nextToken"`
-	Projects  []string `json:"projects"`
+	NextToken string   `json:"nextToken,omitzero"`
+	Projects  []string `json:"projects,omitzero"`
 }
 
 // ListSharedReportGroupsInput is the input of ListSharedReportGroups.
 type ListSharedReportGroupsInput struct {
-	SortOrder  string `json:"sortOrder"`
-	SortBy     string `json:"sortBy"`
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
+	SortOrder  string `json:"sortOrder,omitzero"`
+	SortBy     string `json:"sortBy,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
 }
 
 // ListSharedReportGroupsOutput is the output of ListSharedReportGroups.
 type ListSharedReportGroupsOutput struct {
-	NextToken    string   `json:"nextToken"`
-	ReportGroups []string `json:"reportGroups"`
+	NextToken    string   `json:"nextToken,omitzero"`
+	ReportGroups []string `json:"reportGroups,omitzero"`
 }
 
 // ListSourceCredentialsInput is the input of ListSourceCredentials.
@@ -857,681 +857,681 @@ type ListSourceCredentialsInput struct {
 
 // ListSourceCredentialsOutput is the output of ListSourceCredentials.
 type ListSourceCredentialsOutput struct {
-	SourceCredentialsInfos []SourceCredentialsInfo `json:"sourceCredentialsInfos"`
+	SourceCredentialsInfos []SourceCredentialsInfo `json:"sourceCredentialsInfos,omitzero"`
 }
 
 // LogsConfig is a structure of the API.
 type LogsConfig struct {
-	CloudWatchLogs *CloudWatchLogsConfig `json:"cloudWatchLogs"`
-	S3Logs         *S3LogsConfig         `json:"s3Logs"`
+	CloudWatchLogs *CloudWatchLogsConfig `json:"cloudWatchLogs,omitzero"`
+	S3Logs         *S3LogsConfig         `json:"s3Logs,omitzero"`
 }
 
 // LogsLocation is a structure of the API.
 type LogsLocation struct {
-	GroupName         string                `json:"groupName"`
-	StreamName        string                `json:"streamName"`
-	DeepLink          string                `json:"deepLink"`
-	S3DeepLink        string                `json:"s3DeepLink"`
-	CloudWatchLogsArn string                `json:"cloudWatchLogsArn"`
-	S3LogsArn         string                `json:"s3LogsArn"`
-	CloudWatchLogs    *CloudWatchLogsConfig `json:"cloudWatchLogs"`
-	S3Logs            *S3LogsConfig         `json:"s3Logs"`
+	GroupName         string                `json:"groupName,omitzero"`
+	StreamName        string                `json:"streamName,omitzero"`
+	DeepLink          string                `json:"deepLink,omitzero"`
+	S3DeepLink        string                `json:"s3DeepLink,omitzero"`
+	CloudWatchLogsArn string                `json:"cloudWatchLogsArn,omitzero"`
+	S3LogsArn         string                `json:"s3LogsArn,omitzero"`
+	CloudWatchLogs    *CloudWatchLogsConfig `json:"cloudWatchLogs,omitzero"`
+	S3Logs            *S3LogsConfig         `json:"s3Logs,omitzero"`
 }
 
 // NetworkInterface is a structure of the API.
 type NetworkInterface struct {
-	SubnetId           string `json:"subnetId"`
-	NetworkInterfaceId string `json:"networkInterfaceId"`
+	SubnetId           string `json:"subnetId,omitzero"`
+	NetworkInterfaceId string `json:"networkInterfaceId,omitzero"`
 }
 
 // PhaseContext is a structure of the API.
 type PhaseContext struct {
-	StatusCode string `json:"statusCode"`
-	Message    string `json:"message"`
+	StatusCode string `json:"statusCode,omitzero"`
+	Message    string `json:"message,omitzero"`
 }
 
 // Project is a structure of the API.
 type Project struct {
-	Name                    string                      `json:"name"`
-	Arn                     string                      `json:"arn"`
-	Description             string                      `json:"description"`
-	Source                  *ProjectSource              `json:"source"`
-	SecondarySources        []ProjectSource             `json:"secondarySources"`
-	SourceVersion           string                      `json:"sourceVersion"`
-	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions"`
-	Artifacts               *ProjectArtifacts           `json:"artifacts"`
-	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts"`
-	Cache                   *ProjectCache               `json:"cache"`
-	Environment             *ProjectEnvironment         `json:"environment"`
-	ServiceRole             string                      `json:"serviceRole"`
-	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes"`
-	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes"`
-	EncryptionKey           string                      `json:"encryptionKey"`
-	Tags                    []Tag                       `json:"tags"`
-	Created                 *time.Time                  `json:"created"`
-	LastModified            *time.Time                  `json:"lastModified"`
-	Webhook                 *Webhook                    `json:"webhook"`
-	VpcConfig               *VpcConfig                  `json:"vpcConfig"`
-	Badge                   *ProjectBadge               `json:"badge"`
-	LogsConfig              *LogsConfig                 `json:"logsConfig"`
-	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations"`
-	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig"`
-	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit"`
-	ProjectVisibility       string                      `json:"projectVisibility"`
-	PublicProjectAlias      string                      `json:"publicProjectAlias"`
-	ResourceAccessRole      string                      `json:"resourceAccessRole"`
-	AutoRetryLimit          *int32                      `json:"autoRetryLimit"`
+	Name                    string                      `json:"name,omitzero"`
+	Arn                     string                      `json:"arn,omitzero"`
+	Description             string                      `json:"description,omitzero"`
+	Source                  *ProjectSource              `json:"source,omitzero"`
+	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
+	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
+	Artifacts               *ProjectArtifacts           `json:"artifacts,omitzero"`
+	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts,omitzero"`
+	Cache                   *ProjectCache               `json:"cache,omitzero"`
+	Environment             *ProjectEnvironment         `json:"environment,omitzero"`
+	ServiceRole             string                      `json:"serviceRole,omitzero"`
+	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes,omitzero"`
+	EncryptionKey           string                      `json:"encryptionKey,omitzero"`
+	Tags                    []Tag                       `json:"tags,omitzero"`
+	Created                 *time.Time                  `json:"created,omitzero"`
+	LastModified            *time.Time                  `json:"lastModified,omitzero"`
+	Webhook                 *Webhook                    `json:"webhook,omitzero"`
+	VpcConfig               *VpcConfig                  `json:"vpcConfig,omitzero"`
+	Badge                   *ProjectBadge               `json:"badge,omitzero"`
+	LogsConfig              *LogsConfig                 `json:"logsConfig,omitzero"`
+	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations,omitzero"`
+	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig,omitzero"`
+	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit,omitzero"`
+	ProjectVisibility       string                      `json:"projectVisibility,omitzero"`
+	PublicProjectAlias      string                      `json:"publicProjectAlias,omitzero"`
+	ResourceAccessRole      string                      `json:"resourceAccessRole,omitzero"`
+	AutoRetryLimit          *int32                      `json:"autoRetryLimit,omitzero"`
 }
 
 // ProjectArtifacts is a structure of the API.
 type ProjectArtifacts struct {
-	Type                 string `json:"type"`
-	Location             string `json:"location"`
-	Path                 string `json:"path"`
-	NamespaceType        string `json:"namespaceType"`
-	Name                 string `json:"name"`
-	Packaging            string `json:"packaging"`
-	OverrideArtifactName *bool  `json:"overrideArtifactName"`
-	EncryptionDisabled   *bool  `json:"encryptionDisabled"`
-	ArtifactIdentifier   string `json:"artifactIdentifier"`
-	BucketOwnerAccess    string `json:"bucketOwnerAccess"`
+	Type                 string `json:"type,omitzero"`
+	Location             string `json:"location,omitzero"`
+	Path                 string `json:"path,omitzero"`
+	NamespaceType        string `json:"namespaceType,omitzero"`
+	Name                 string `json:"name,omitzero"`
+	Packaging            string `json:"packaging,omitzero"`
+	OverrideArtifactName *bool  `json:"overrideArtifactName,omitzero"`
+	EncryptionDisabled   *bool  `json:"encryptionDisabled,omitzero"`
+	ArtifactIdentifier   string `json:"artifactIdentifier,omitzero"`
+	BucketOwnerAccess    string `json:"bucketOwnerAccess,omitzero"`
 }
 
 // ProjectBadge is a structure of the API.
 type ProjectBadge struct {
-	BadgeEnabled    *bool  `json:"badgeEnabled"`
-	BadgeRequestUrl string `json:"badgeRequestUrl"`
+	BadgeEnabled    *bool  `json:"badgeEnabled,omitzero"`
+	BadgeRequestUrl string `json:"badgeRequestUrl,omitzero"`
 }
 
 // ProjectBuildBatchConfig is a structure of the API.
 type ProjectBuildBatchConfig struct {
-	ServiceRole      string             `json:"serviceRole"`
-	CombineArtifacts *bool              `json:"combineArtifacts"`
-	Restrictions     *BatchRestrictions `json:"restrictions"`
-	TimeoutInMins    *int32             `json:"timeoutInMins"`
-	BatchReportMode  string             `json:"batchReportMode"`
+	ServiceRole      string             `json:"serviceRole,omitzero"`
+	CombineArtifacts *bool              `json:"combineArtifacts,omitzero"`
+	Restrictions     *BatchRestrictions `json:"restrictions,omitzero"`
+	TimeoutInMins    *int32             `json:"timeoutInMins,omitzero"`
+	BatchReportMode  string             `json:"batchReportMode,omitzero"`
 }
 
 // ProjectCache is a structure of the API.
 type ProjectCache struct {
-	Type           string   `json:"type"`
-	Location       string   `json:"location"`
-	Modes          []string `json:"modes"`
-	CacheNamespace string   `json:"cacheNamespace"`
+	Type           string   `json:"type,omitzero"`
+	Location       string   `json:"location,omitzero"`
+	Modes          []string `json:"modes,omitzero"`
+	CacheNamespace string   `json:"cacheNamespace,omitzero"`
 }
 
 // ProjectEnvironment is a structure of the API.
 type ProjectEnvironment struct {
-	Type                     string                `json:"type"`
-	Image                    string                `json:"image"`
-	ComputeType              string                `json:"computeType"`
-	ComputeConfiguration     *ComputeConfiguration `json:"computeConfiguration"`
-	Fleet                    *ProjectFleet         `json:"fleet"`
-	EnvironmentVariables     []EnvironmentVariable `json:"environmentVariables"`
-	PrivilegedMode           *bool                 `json:"privilegedMode"`
-	Certificate              string                `json:"certificate"`
-	RegistryCredential       *RegistryCredential   `json:"registryCredential"`
-	ImagePullCredentialsType string                `json:"imagePullCredentialsType"`
-	DockerServer             *DockerServer         `json:"dockerServer"`
+	Type                     string                `json:"type,omitzero"`
+	Image                    string                `json:"image,omitzero"`
+	ComputeType              string                `json:"computeType,omitzero"`
+	ComputeConfiguration     *ComputeConfiguration `json:"computeConfiguration,omitzero"`
+	Fleet                    *ProjectFleet         `json:"fleet,omitzero"`
+	EnvironmentVariables     []EnvironmentVariable `json:"environmentVariables,omitzero"`
+	PrivilegedMode           *bool                 `json:"privilegedMode,omitzero"`
+	Certificate              string                `json:"certificate,omitzero"`
+	RegistryCredential       *RegistryCredential   `json:"registryCredential,omitzero"`
+	ImagePullCredentialsType string                `json:"imagePullCredentialsType,omitzero"`
+	DockerServer             *DockerServer         `json:"dockerServer,omitzero"`
 }
 
 // ProjectFileSystemLocation is a structure of the API.
 type ProjectFileSystemLocation struct {
-	Type         string `json:"type"`
-	Location     string `json:"location"`
-	MountPoint   string `json:"mountPoint"`
-	Identifier   string `json:"identifier"`
-	MountOptions string `json:"mountOptions"`
+	Type         string `json:"type,omitzero"`
+	Location     string `json:"location,omitzero"`
+	MountPoint   string `json:"mountPoint,omitzero"`
+	Identifier   string `json:"identifier,omitzero"`
+	MountOptions string `json:"mountOptions,omitzero"`
 }
 
 // ProjectFleet is a structure of the API.
 type ProjectFleet struct {
-	FleetArn string `json:"fleetArn"`
+	FleetArn string `json:"fleetArn,omitzero"`
 }
 
 // ProjectSource is a structure of the API.
 type ProjectSource struct {
-	Type                string               `json:"type"`
-	Location            string               `json:"location"`
-	GitCloneDepth       *int32               `json:"gitCloneDepth"`
-	GitSubmodulesConfig *GitSubmodulesConfig `json:"gitSubmodulesConfig"`
-	Buildspec           string               `json:"buildspec"`
-	Auth                *SourceAuth          `json:"auth"`
-	ReportBuildStatus   *bool                `json:"reportBuildStatus"`
-	BuildStatusConfig   *BuildStatusConfig   `json:"buildStatusConfig"`
-	InsecureSsl         *bool                `json:"insecureSsl"`
-	SourceIdentifier    string               `json:"sourceIdentifier"`
+	Type                string               `json:"type,omitzero"`
+	Location            string               `json:"location,omitzero"`
+	GitCloneDepth       *int32               `json:"gitCloneDepth,omitzero"`
+	GitSubmodulesConfig *GitSubmodulesConfig `json:"gitSubmodulesConfig,omitzero"`
+	Buildspec           string               `json:"buildspec,omitzero"`
+	Auth                *SourceAuth          `json:"auth,omitzero"`
+	ReportBuildStatus   *bool                `json:"reportBuildStatus,omitzero"`
+	BuildStatusConfig   *BuildStatusConfig   `json:"buildStatusConfig,omitzero"`
+	InsecureSsl         *bool                `json:"insecureSsl,omitzero"`
+	SourceIdentifier    string               `json:"sourceIdentifier,omitzero"`
 }
 
 // ProjectSourceVersion is a structure of the API.
 type ProjectSourceVersion struct {
-	SourceIdentifier string `json:"sourceIdentifier"`
-	SourceVersion    string `json:"sourceVersion"`
+	SourceIdentifier string `json:"sourceIdentifier,omitzero"`
+	SourceVersion    string `json:"sourceVersion,omitzero"`
 }
 
 // ProxyConfiguration is a structure of the API.
 type ProxyConfiguration struct {
-	DefaultBehavior   string           `json:"defaultBehavior"`
-	OrderedProxyRules []FleetProxyRule `json:"orderedProxyRules"`
+	DefaultBehavior   string           `json:"defaultBehavior,omitzero"`
+	OrderedProxyRules []FleetProxyRule `json:"orderedProxyRules,omitzero"`
 }
 
 // PullRequestBuildPolicy is a structure of the API.
 type PullRequestBuildPolicy struct {
-	RequiresCommentApproval string   `json:"requiresCommentApproval"`
-	ApproverRoles           []string `json:"approverRoles"`
+	RequiresCommentApproval string   `json:"requiresCommentApproval,omitzero"`
+	ApproverRoles           []string `json:"approverRoles,omitzero"`
 }
 
 // PutResourcePolicyInput is the input of PutResourcePolicy.
 type PutResourcePolicyInput struct {
-	Policy      string `json:"policy"`
-	ResourceArn string `json:"resourceArn"`
+	Policy      string `json:"policy,omitzero"`
+	ResourceArn string `json:"resourceArn,omitzero"`
 }
 
 // PutResourcePolicyOutput is the output of PutResourcePolicy.
 type PutResourcePolicyOutput struct {
-	ResourceArn string `json:"resourceArn"`
+	ResourceArn string `json:"resourceArn,omitzero"`
 }
 
 // RegistryCredential is a structure of the API.
 type RegistryCredential struct {
-	Credential         string `json:"credential"`
-	CredentialProvider string `json:"credentialProvider"`
+	Credential         string `json:"credential,omitzero"`
+	CredentialProvider string `json:"credentialProvider,omitzero"`
 }
 
 // Report is a structure of the API.
 type Report struct {
-	Arn                 string                     `json:"arn"`
-	Type                string                     `json:"type"`
-	Name                string                     `json:"name"`
-	ReportGroupArn      string                     `json:"reportGroupArn"`
-	ExecutionId         string                     `json:"executionId"`
-	Status              string                     `json:"status"`
-	Created             *time.Time                 `json:"created"`
-	Expired             *time.Time                 `json:"expired"`
-	ExportConfig        *ReportExportConfig        `json:"exportConfig"`
-	Truncated           *bool                      `json:"truncated"`
-	TestSummary         *TestReportSummary         `json:"testSummary"`
-	CodeCoverageSummary *CodeCoverageReportSummary `json:"codeCoverageSummary"`
+	Arn                 string                     `json:"arn,omitzero"`
+	Type                string                     `json:"type,omitzero"`
+	Name                string                     `json:"name,omitzero"`
+	ReportGroupArn      string                     `json:"reportGroupArn,omitzero"`
+	ExecutionId         string                     `json:"executionId,omitzero"`
+	Status              string                     `json:"status,omitzero"`
+	Created             *time.Time                 `json:"created,omitzero"`
+	Expired             *time.Time                 `json:"expired,omitzero"`
+	ExportConfig        *ReportExportConfig        `json:"exportConfig,omitzero"`
+	Truncated           *bool                      `json:"truncated,omitzero"`
+	TestSummary         *TestReportSummary         `json:"testSummary,omitzero"`
+	CodeCoverageSummary *CodeCoverageReportSummary `json:"codeCoverageSummary,omitzero"`
 }
 
 // ReportExportConfig is a structure of the API.
 type ReportExportConfig struct {
-	ExportConfigType string                `json:"exportConfigType"`
-	S3Destination    *S3ReportExportConfig `json:"s3Destination"`
+	ExportConfigType string                `json:"exportConfigType,omitzero"`
+	S3Destination    *S3ReportExportConfig `json:"s3Destination,omitzero"`
 }
 
 // ReportFilter is a structure of the API.
 type ReportFilter struct {
-	Status string `json:"status"`
+	Status string `json:"status,omitzero"`
 }
 
 // ReportGroup is a structure of the API.
 type ReportGroup struct {
-	Arn          string              `json:"arn"`
-	Name         string              `json:"name"`
-	Type         string              `json:"type"`
-	ExportConfig *ReportExportConfig `json:"exportConfig"`
-	Created      *time.Time          `json:"created"`
-	LastModified *time.Time          `json:"lastModified"`
-	Tags         []Tag               `json:"tags"`
-	Status       string              `json:"status"`
+	Arn          string              `json:"arn,omitzero"`
+	Name         string              `json:"name,omitzero"`
+	Type         string              `json:"type,omitzero"`
+	ExportConfig *ReportExportConfig `json:"exportConfig,omitzero"`
+	Created      *time.Time          `json:"created,omitzero"`
+	LastModified *time.Time          `json:"lastModified,omitzero"`
+	Tags         []Tag               `json:"tags,omitzero"`
+	Status       string              `json:"status,omitzero"`
 }
 
 // ReportGroupTrendStats is a structure of the API.
 type ReportGroupTrendStats struct {
-	Average string `json:"average"`
-	Max     string `json:"max"`
-	Min     string `json:"min"`
+	Average string `json:"average,omitzero"`
+	Max     string `json:"max,omitzero"`
+	Min     string `json:"min,omitzero"`
 }
 
 // ReportWithRawData is a structure of the API.
 type ReportWithRawData struct {
-	ReportArn string `json:"reportArn"`
-	Data      string `json:"data"`
+	ReportArn string `json:"reportArn,omitzero"`
+	Data      string `json:"data,omitzero"`
 }
 
 // ResolvedArtifact is a structure of the API.
 type ResolvedArtifact struct {
-	Type       string `json:"type"`
-	Location   string `json:"location"`
-	Identifier string `json:"identifier"`
+	Type       string `json:"type,omitzero"`
+	Location   string `json:"location,omitzero"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // RetryBuildBatchInput is the input of RetryBuildBatch.
 type RetryBuildBatchInput struct {
-	Id               string `json:"id"`
-	IdempotencyToken string `json:"idempotencyToken"`
-	RetryType        string `json:"retryType"`
+	Id               string `json:"id,omitzero"`
+	IdempotencyToken string `json:"idempotencyToken,omitzero"`
+	RetryType        string `json:"retryType,omitzero"`
 }
 
 // RetryBuildBatchOutput is the output of RetryBuildBatch.
 type RetryBuildBatchOutput struct {
-	BuildBatch *BuildBatch `json:"buildBatch"`
+	BuildBatch *BuildBatch `json:"buildBatch,omitzero"`
 }
 
 // RetryBuildInput is the input of RetryBuild.
 type RetryBuildInput struct {
-	Id               string `json:"id"`
-	IdempotencyToken string `json:"idempotencyToken"`
+	Id               string `json:"id,omitzero"`
+	IdempotencyToken string `json:"idempotencyToken,omitzero"`
 }
 
 // RetryBuildOutput is the output of RetryBuild.
 type RetryBuildOutput struct {
-	Build *Build `json:"build"`
+	Build *Build `json:"build,omitzero"`
 }
 
 // S3LogsConfig is a structure of the API.
 type S3LogsConfig struct {
-	Status             string `json:"status"`
-	Location           string `json:"location"`
-	EncryptionDisabled *bool  `json:"encryptionDisabled"`
-	BucketOwnerAccess  string `json:"bucketOwnerAccess"`
+	Status             string `json:"status,omitzero"`
+	Location           string `json:"location,omitzero"`
+	EncryptionDisabled *bool  `json:"encryptionDisabled,omitzero"`
+	BucketOwnerAccess  string `json:"bucketOwnerAccess,omitzero"`
 }
 
 // S3ReportExportConfig is a structure of the API.
 type S3ReportExportConfig struct {
-	Bucket             string `json:"bucket"`
-	BucketOwner        string `json:"bucketOwner"`
-	Path               string `json:"path"`
-	Packaging          string `json:"packaging"`
-	EncryptionKey      string `json:"encryptionKey"`
-	EncryptionDisabled *bool  `json:"encryptionDisabled"`
+	Bucket             string `json:"bucket,omitzero"`
+	BucketOwner        string `json:"bucketOwner,omitzero"`
+	Path               string `json:"path,omitzero"`
+	Packaging          string `json:"packaging,omitzero"`
+	EncryptionKey      string `json:"encryptionKey,omitzero"`
+	EncryptionDisabled *bool  `json:"encryptionDisabled,omitzero"`
 }
 
 // SSMSession is a structure of the API.
 type SSMSession struct {
-	SessionId  string `json:"sessionId"`
-	TokenValue string `json:"tokenValue"`
-	StreamUrl  string `json:"streamUrl"`
+	SessionId  string `json:"sessionId,omitzero"`
+	TokenValue string `json:"tokenValue,omitzero"`
+	StreamUrl  string `json:"streamUrl,omitzero"`
 }
 
 // Sandbox is a structure of the API.
 type Sandbox struct {
-	Id                      string                      `json:"id"`
-	Arn                     string                      `json:"arn"`
-	ProjectName             string                      `json:"projectName"`
-	RequestTime             *time.Time                  `json:"requestTime"`
-	StartTime               *time.Time                  `json:"startTime"`
-	EndTime                 *time.Time                  `json:"endTime"`
-	Status                  string                      `json:"status"`
-	Source                  *ProjectSource              `json:"source"`
-	SourceVersion           string                      `json:"sourceVersion"`
-	SecondarySources        []ProjectSource             `json:"secondarySources"`
-	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions"`
-	Environment             *ProjectEnvironment         `json:"environment"`
-	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations"`
-	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes"`
-	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes"`
-	VpcConfig               *VpcConfig                  `json:"vpcConfig"`
-	LogConfig               *LogsConfig                 `json:"logConfig"`
-	EncryptionKey           string                      `json:"encryptionKey"`
-	ServiceRole             string                      `json:"serviceRole"`
-	CurrentSession          *SandboxSession             `json:"currentSession"`
+	Id                      string                      `json:"id,omitzero"`
+	Arn                     string                      `json:"arn,omitzero"`
+	ProjectName             string                      `json:"projectName,omitzero"`
+	RequestTime             *time.Time                  `json:"requestTime,omitzero"`
+	StartTime               *time.Time                  `json:"startTime,omitzero"`
+	EndTime                 *time.Time                  `json:"endTime,omitzero"`
+	Status                  string                      `json:"status,omitzero"`
+	Source                  *ProjectSource              `json:"source,omitzero"`
+	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
+	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
+	Environment             *ProjectEnvironment         `json:"environment,omitzero"`
+	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations,omitzero"`
+	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes,omitzero"`
+	VpcConfig               *VpcConfig                  `json:"vpcConfig,omitzero"`
+	LogConfig               *LogsConfig                 `json:"logConfig,omitzero"`
+	EncryptionKey           string                      `json:"encryptionKey,omitzero"`
+	ServiceRole             string                      `json:"serviceRole,omitzero"`
+	CurrentSession          *SandboxSession             `json:"currentSession,omitzero"`
 }
 
 // SandboxSession is a structure of the API.
 type SandboxSession struct {
-	Id                    string                `json:"id"`
-	Status                string                `json:"status"`
-	StartTime             *time.Time            `json:"startTime"`
-	EndTime               *time.Time            `json:"endTime"`
-	CurrentPhase          string                `json:"currentPhase"`
-	Phases                []SandboxSessionPhase `json:"phases"`
-	ResolvedSourceVersion string                `json:"resolvedSourceVersion"`
-	Logs                  *LogsLocation         `json:"logs"`
-	NetworkInterface      *NetworkInterface     `json:"networkInterface"`
+	Id                    string                `json:"id,omitzero"`
+	Status                string                `json:"status,omitzero"`
+	StartTime             *time.Time            `json:"startTime,omitzero"`
+	EndTime               *time.Time            `json:"endTime,omitzero"`
+	CurrentPhase          string                `json:"currentPhase,omitzero"`
+	Phases                []SandboxSessionPhase `json:"phases,omitzero"`
+	ResolvedSourceVersion string                `json:"resolvedSourceVersion,omitzero"`
+	Logs                  *LogsLocation         `json:"logs,omitzero"`
+	NetworkInterface      *NetworkInterface     `json:"networkInterface,omitzero"`
 }
 
 // SandboxSessionPhase is a structure of the API.
 type SandboxSessionPhase struct {
-	PhaseType         string         `json:"phaseType"`
-	PhaseStatus       string         `json:"phaseStatus"`
-	StartTime         *time.Time     `json:"startTime"`
-	EndTime           *time.Time     `json:"endTime"`
-	DurationInSeconds *int64         `json:"durationInSeconds"`
-	Contexts          []PhaseContext `json:"contexts"`
+	PhaseType         string         `json:"phaseType,omitzero"`
+	PhaseStatus       string         `json:"phaseStatus,omitzero"`
+	StartTime         *time.Time     `json:"startTime,omitzero"`
+	EndTime           *time.Time     `json:"endTime,omitzero"`
+	DurationInSeconds *int64         `json:"durationInSeconds,omitzero"`
+	Contexts          []PhaseContext `json:"contexts,omitzero"`
 }
 
 // ScalingConfigurationInput is a structure of the API.
 type ScalingConfigurationInput struct {
-	ScalingType                  string                               `json:"scalingType"`
-	TargetTrackingScalingConfigs []TargetTrackingScalingConfiguration `json:"targetTrackingScalingConfigs"`
-	MaxCapacity                  *int32                               `json:"maxCapacity"`
+	ScalingType                  string                               `json:"scalingType,omitzero"`
+	TargetTrackingScalingConfigs []TargetTrackingScalingConfiguration `json:"targetTrackingScalingConfigs,omitzero"`
+	MaxCapacity                  *int32                               `json:"maxCapacity,omitzero"`
 }
 
 // ScalingConfigurationOutput is a structure of the API.
 type ScalingConfigurationOutput struct {
-	ScalingType                  string                               `json:"scalingType"`
-	TargetTrackingScalingConfigs []TargetTrackingScalingConfiguration `json:"targetTrackingScalingConfigs"`
-	MaxCapacity                  *int32                               `json:"maxCapacity"`
-	DesiredCapacity              *int32                               `json:"desiredCapacity"`
+	ScalingType                  string                               `json:"scalingType,omitzero"`
+	TargetTrackingScalingConfigs []TargetTrackingScalingConfiguration `json:"targetTrackingScalingConfigs,omitzero"`
+	MaxCapacity                  *int32                               `json:"maxCapacity,omitzero"`
+	DesiredCapacity              *int32                               `json:"desiredCapacity,omitzero"`
 }
 
 // ScopeConfiguration is a structure of the API.
 type ScopeConfiguration struct {
-	Name   string `json:"name"`
-	Domain string `json:"domain"`
-	Scope  string `json:"scope"`
+	Name   string `json:"name,omitzero"`
+	Domain string `json:"domain,omitzero"`
+	Scope  string `json:"scope,omitzero"`
 }
 
 // SourceAuth is a structure of the API.
 type SourceAuth struct {
-	Type     string `json:"type"`
-	Resource string `json:"resource"`
+	Type     string `json:"type,omitzero"`
+	Resource string `json:"resource,omitzero"`
 }
 
 // SourceCredentialsInfo is a structure of the API.
 type SourceCredentialsInfo struct {
-	Arn        string `json:"arn"`
-	ServerType string `json:"serverType"`
-	AuthType   string `json:"authType"`
-	Resource   string `json:"resource"`
+	Arn        string `json:"arn,omitzero"`
+	ServerType string `json:"serverType,omitzero"`
+	AuthType   string `json:"authType,omitzero"`
+	Resource   string `json:"resource,omitzero"`
 }
 
 // StartBuildBatchInput is the input of StartBuildBatch.
 type StartBuildBatchInput struct {
-	ProjectName                      string                   `json:"projectName"`
-	SecondarySourcesOverride         []ProjectSource          `json:"secondarySourcesOverride"`
-	SecondarySourcesVersionOverride  []ProjectSourceVersion   `json:"secondarySourcesVersionOverride"`
-	SourceVersion                    string                   `json:"sourceVersion"`
-	ArtifactsOverride                *ProjectArtifacts        `json:"artifactsOverride"`
-	SecondaryArtifactsOverride       []ProjectArtifacts       `json:"secondaryArtifactsOverride"`
-	EnvironmentVariablesOverride     []EnvironmentVariable    `json:"environmentVariablesOverride"`
-	SourceTypeOverride               string                   `json:"sourceTypeOverride"`
-	SourceLocationOverride           string                   `json:"sourceLocationOverride"`
-	SourceAuthOverride               *SourceAuth              `json:"sourceAuthOverride"`
-	GitCloneDepthOverride            *int32                   `json:"gitCloneDepthOverride"`
-	GitSubmodulesConfigOverride      *GitSubmodulesConfig     `json:"gitSubmodulesConfigOverride"`
-	BuildspecOverride                string                   `json:"buildspecOverride"`
-	InsecureSslOverride              *bool                    `json:"insecureSslOverride"`
-	ReportBuildBatchStatusOverride   *bool                    `json:"reportBuildBatchStatusOverride"`
-	EnvironmentTypeOverride          string                   `json:"environmentTypeOverride"`
-	ImageOverride                    string                   `json:"imageOverride"`
-	ComputeTypeOverride              string                   `json:"computeTypeOverride"`
-	CertificateOverride              string                   `json:"certificateOverride"`
-	CacheOverride                    *ProjectCache            `json:"cacheOverride"`
-	ServiceRoleOverride              string                   `json:"serviceRoleOverride"`
-	PrivilegedModeOverride           *bool                    `json:"privilegedModeOverride"`
-	BuildTimeoutInMinutesOverride    *int32                   `json:"buildTimeoutInMinutesOverride"`
-	QueuedTimeoutInMinutesOverride   *int32                   `json:"queuedTimeoutInMinutesOverride"`
-	EncryptionKeyOverride            string                   `json:"encryptionKeyOverride"`
-	IdempotencyToken                 string                   `json:"idempotencyToken"`
-	LogsConfigOverride               *LogsConfig              `json:"logsConfigOverride"`
-	RegistryCredentialOverride       *RegistryCredential      `json:"registryCredentialOverride"`
-	ImagePullCredentialsTypeOverride string                   `json:"imagePullCredentialsTypeOverride"`
-	BuildBatchConfigOverride         *ProjectBuildBatchConfig `json:"buildBatchConfigOverride"`
-	DebugSessionEnabled              *bool                    `json:"debugSessionEnabled"`
+	ProjectName                      string                   `json:"projectName,omitzero"`
+	SecondarySourcesOverride         []ProjectSource          `json:"secondarySourcesOverride,omitzero"`
+	SecondarySourcesVersionOverride  []ProjectSourceVersion   `json:"secondarySourcesVersionOverride,omitzero"`
+	SourceVersion                    string                   `json:"sourceVersion,omitzero"`
+	ArtifactsOverride                *ProjectArtifacts        `json:"artifactsOverride,omitzero"`
+	SecondaryArtifactsOverride       []ProjectArtifacts       `json:"secondaryArtifactsOverride,omitzero"`
+	EnvironmentVariablesOverride     []EnvironmentVariable    `json:"environmentVariablesOverride,omitzero"`
+	SourceTypeOverride               string                   `json:"sourceTypeOverride,omitzero"`
+	SourceLocationOverride           string                   `json:"sourceLocationOverride,omitzero"`
+	SourceAuthOverride               *SourceAuth              `json:"sourceAuthOverride,omitzero"`
+	GitCloneDepthOverride            *int32                   `json:"gitCloneDepthOverride,omitzero"`
+	GitSubmodulesConfigOverride      *GitSubmodulesConfig     `json:"gitSubmodulesConfigOverride,omitzero"`
+	BuildspecOverride                string                   `json:"buildspecOverride,omitzero"`
+	InsecureSslOverride              *bool                    `json:"insecureSslOverride,omitzero"`
+	ReportBuildBatchStatusOverride   *bool                    `json:"reportBuildBatchStatusOverride,omitzero"`
+	EnvironmentTypeOverride          string                   `json:"environmentTypeOverride,omitzero"`
+	ImageOverride                    string                   `json:"imageOverride,omitzero"`
+	ComputeTypeOverride              string                   `json:"computeTypeOverride,omitzero"`
+	CertificateOverride              string                   `json:"certificateOverride,omitzero"`
+	CacheOverride                    *ProjectCache            `json:"cacheOverride,omitzero"`
+	ServiceRoleOverride              string                   `json:"serviceRoleOverride,omitzero"`
+	PrivilegedModeOverride           *bool                    `json:"privilegedModeOverride,omitzero"`
+	BuildTimeoutInMinutesOverride    *int32                   `json:"buildTimeoutInMinutesOverride,omitzero"`
+	QueuedTimeoutInMinutesOverride   *int32                   `json:"queuedTimeoutInMinutesOverride,omitzero"`
+	EncryptionKeyOverride            string                   `json:"encryptionKeyOverride,omitzero"`
+	IdempotencyToken                 string                   `json:"idempotencyToken,omitzero"`
+	LogsConfigOverride               *LogsConfig              `json:"logsConfigOverride,omitzero"`
+	RegistryCredentialOverride       *RegistryCredential      `json:"registryCredentialOverride,omitzero"`
+	ImagePullCredentialsTypeOverride string                   `json:"imagePullCredentialsTypeOverride,omitzero"`
+	BuildBatchConfigOverride         *ProjectBuildBatchConfig `json:"buildBatchConfigOverride,omitzero"`
+	DebugSessionEnabled              *bool                    `json:"debugSessionEnabled,omitzero"`
 }
 
 // StartBuildBatchOutput is the output of StartBuildBatch.
 type StartBuildBatchOutput struct {
-	BuildBatch *BuildBatch `json:"buildBatch"`
+	BuildBatch *BuildBatch `json:"buildBatch,omitzero"`
 }
 
 // StartBuildInput is the input of StartBuild.
 type StartBuildInput struct {
-	ProjectName                      string                 `json:"projectName"`
-	SecondarySourcesOverride         []ProjectSource        `json:"secondarySourcesOverride"`
-	SecondarySourcesVersionOverride  []ProjectSourceVersion `json:"secondarySourcesVersionOverride"`
-	SourceVersion                    string                 `json:"sourceVersion"`
-	ArtifactsOverride                *ProjectArtifacts      `json:"artifactsOverride"`
-	SecondaryArtifactsOverride       []ProjectArtifacts     `json:"secondaryArtifactsOverride"`
-	EnvironmentVariablesOverride     []EnvironmentVariable  `json:"environmentVariablesOverride"`
-	SourceTypeOverride               string                 `json:"sourceTypeOverride"`
-	SourceLocationOverride           string                 `json:"sourceLocationOverride"`
-	SourceAuthOverride               *SourceAuth            `json:"sourceAuthOverride"`
-	GitCloneDepthOverride            *int32                 `json:"gitCloneDepthOverride"`
-	GitSubmodulesConfigOverride      *GitSubmodulesConfig   `json:"gitSubmodulesConfigOverride"`
-	BuildspecOverride                string                 `json:"buildspecOverride"`
-	InsecureSslOverride              *bool                  `json:"insecureSslOverride"`
-	ReportBuildStatusOverride        *bool                  `json:"reportBuildStatusOverride"`
-	BuildStatusConfigOverride        *BuildStatusConfig     `json:"buildStatusConfigOverride"`
-	EnvironmentTypeOverride          string                 `json:"environmentTypeOverride"`
-	ImageOverride                    string                 `json:"imageOverride"`
-	ComputeTypeOverride              string                 `json:"computeTypeOverride"`
-	CertificateOverride              string                 `json:"certificateOverride"`
-	CacheOverride                    *ProjectCache          `json:"cacheOverride"`
-	ServiceRoleOverride              string                 `json:"serviceRoleOverride"`
-	PrivilegedModeOverride           *bool                  `json:"privilegedModeOverride"`
-	TimeoutInMinutesOverride         *int32                 `json:"timeoutInMinutesOverride"`
-	QueuedTimeoutInMinutesOverride   *int32                 `json:"queuedTimeoutInMinutesOverride"`
-	EncryptionKeyOverride            string                 `json:"encryptionKeyOverride"`
-	IdempotencyToken                 string                 `json:"idempotencyToken"`
-	LogsConfigOverride               *LogsConfig            `json:"logsConfigOverride"`
-	RegistryCredentialOverride       *RegistryCredential    `json:"registryCredentialOverride"`
-	ImagePullCredentialsTypeOverride string                 `json:"imagePullCredentialsTypeOverride"`
-	DebugSessionEnabled              *bool                  `json:"debugSessionEnabled"`
-	FleetOverride                    *ProjectFleet          `json:"fleetOverride"`
-	AutoRetryLimitOverride           *int32                 `json:"autoRetryLimitOverride"`
+	ProjectName                      string                 `json:"projectName,omitzero"`
+	SecondarySourcesOverride         []ProjectSource        `json:"secondarySourcesOverride,omitzero"`
+	SecondarySourcesVersionOverride  []ProjectSourceVersion `json:"secondarySourcesVersionOverride,omitzero"`
+	SourceVersion                    string                 `json:"sourceVersion,omitzero"`
+	ArtifactsOverride                *ProjectArtifacts      `json:"artifactsOverride,omitzero"`
+	SecondaryArtifactsOverride       []ProjectArtifacts     `json:"secondaryArtifactsOverride,omitzero"`
+	EnvironmentVariablesOverride     []EnvironmentVariable  `json:"environmentVariablesOverride,omitzero"`
+	SourceTypeOverride               string                 `json:"sourceTypeOverride,omitzero"`
+	SourceLocationOverride           string                 `json:"sourceLocationOverride,omitzero"`
+	SourceAuthOverride               *SourceAuth            `json:"sourceAuthOverride,omitzero"`
+	GitCloneDepthOverride            *int32                 `json:"gitCloneDepthOverride,omitzero"`
+	GitSubmodulesConfigOverride      *GitSubmodulesConfig   `json:"gitSubmodulesConfigOverride,omitzero"`
+	BuildspecOverride                string                 `json:"buildspecOverride,omitzero"`
+	InsecureSslOverride              *bool                  `json:"insecureSslOverride,omitzero"`
+	ReportBuildStatusOverride        *bool                  `json:"reportBuildStatusOverride,omitzero"`
+	BuildStatusConfigOverride        *BuildStatusConfig     `json:"buildStatusConfigOverride,omitzero"`
+	EnvironmentTypeOverride          string                 `json:"environmentTypeOverride,omitzero"`
+	ImageOverride                    string                 `json:"imageOverride,omitzero"`
+	ComputeTypeOverride              string                 `json:"computeTypeOverride,omitzero"`
+	CertificateOverride              string                 `json:"certificateOverride,omitzero"`
+	CacheOverride                    *ProjectCache          `json:"cacheOverride,omitzero"`
+	ServiceRoleOverride              string                 `json:"serviceRoleOverride,omitzero"`
+	PrivilegedModeOverride           *bool                  `json:"privilegedModeOverride,omitzero"`
+	TimeoutInMinutesOverride         *int32                 `json:"timeoutInMinutesOverride,omitzero"`
+	QueuedTimeoutInMinutesOverride   *int32                 `json:"queuedTimeoutInMinutesOverride,omitzero"`
+	EncryptionKeyOverride            string                 `json:"encryptionKeyOverride,omitzero"`
+	IdempotencyToken                 string                 `json:"idempotencyToken,omitzero"`
+	LogsConfigOverride               *LogsConfig            `json:"logsConfigOverride,omitzero"`
+	RegistryCredentialOverride       *RegistryCredential    `json:"registryCredentialOverride,omitzero"`
+	ImagePullCredentialsTypeOverride string                 `json:"imagePullCredentialsTypeOverride,omitzero"`
+	DebugSessionEnabled              *bool                  `json:"debugSessionEnabled,omitzero"`
+	FleetOverride                    *ProjectFleet          `json:"fleetOverride,omitzero"`
+	AutoRetryLimitOverride           *int32                 `json:"autoRetryLimitOverride,omitzero"`
 }
 
 // StartBuildOutput is the output of StartBuild.
 type StartBuildOutput struct {
-	Build *Build `json:"build"`
+	Build *Build `json:"build,omitzero"`
 }
 
 // StartCommandExecutionInput is the input of StartCommandExecution.
 type StartCommandExecutionInput struct {
-	SandboxId string `json:"sandboxId"`
-	Command   string `json:"command"`
-	Type      string `json:"type"`
+	SandboxId string `json:"sandboxId,omitzero"`
+	Command   string `json:"command,omitzero"`
+	Type      string `json:"type,omitzero"`
 }
 
 // StartCommandExecutionOutput is the output of StartCommandExecution.
 type StartCommandExecutionOutput struct {
-	CommandExecution *CommandExecution `json:"commandExecution"`
+	CommandExecution *CommandExecution `json:"commandExecution,omitzero"`
 }
 
 // StartSandboxConnectionInput is the input of StartSandboxConnection.
 type StartSandboxConnectionInput struct {
-	SandboxId string `json:"sandboxId"`
+	SandboxId string `json:"sandboxId,omitzero"`
 }
 
 // StartSandboxConnectionOutput is the output of StartSandboxConnection.
 type StartSandboxConnectionOutput struct {
-	SsmSession *SSMSession `json:"ssmSession"`
+	SsmSession *SSMSession `json:"ssmSession,omitzero"`
 }
 
 // StartSandboxInput is the input of StartSandbox.
 type StartSandboxInput struct {
-	ProjectName      string `json:"projectName"`
-	IdempotencyToken string `json:"idempotencyToken"`
+	ProjectName      string `json:"projectName,omitzero"`
+	IdempotencyToken string `json:"idempotencyToken,omitzero"`
 }
 
 // StartSandboxOutput is the output of StartSandbox.
 type StartSandboxOutput struct {
-	Sandbox *Sandbox `json:"sandbox"`
+	Sandbox *Sandbox `json:"sandbox,omitzero"`
 }
 
 // StopBuildBatchInput is the input of StopBuildBatch.
 type StopBuildBatchInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // StopBuildBatchOutput is the output of StopBuildBatch.
 type StopBuildBatchOutput struct {
-	BuildBatch *BuildBatch `json:"buildBatch"`
+	BuildBatch *BuildBatch `json:"buildBatch,omitzero"`
 }
 
 // StopBuildInput is the input of StopBuild.
 type StopBuildInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // StopBuildOutput is the output of StopBuild.
 type StopBuildOutput struct {
-	Build *Build `json:"build"`
+	Build *Build `json:"build,omitzero"`
 }
 
 // StopSandboxInput is the input of StopSandbox.
 type StopSandboxInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // StopSandboxOutput is the output of StopSandbox.
 type StopSandboxOutput struct {
-	Sandbox *Sandbox `json:"sandbox"`
+	Sandbox *Sandbox `json:"sandbox,omitzero"`
 }
 
 // Tag is a structure of the API.
 type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key   string `json:"key,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // TargetTrackingScalingConfiguration is a structure of the API.
 type TargetTrackingScalingConfiguration struct {
-	MetricType  string   `json:"metricType"`
-	TargetValue *float64 `json:"targetValue"`
+	MetricType  string   `json:"metricType,omitzero"`
+	TargetValue *float64 `json:"targetValue,omitzero"`
 }
 
 // TestCase is a structure of the API.
 type TestCase struct {
-	ReportArn             string     `json:"reportArn"`
-	TestRawDataPath       string     `json:"testRawDataPath"`
-	Prefix                string     `json:"prefix"`
-	Name                  string     `json:"name"`
-	Status                string     `json:"status"`
-	DurationInNanoSeconds *int64     `json:"durationInNanoSeconds"`
-	Message               string     `json:"message"`
-	Expired               *time.Time `json:"expired"`
-	TestSuiteName         string     `json:"testSuiteName"`
+	ReportArn             string     `json:"reportArn,omitzero"`
+	TestRawDataPath       string     `json:"testRawDataPath,omitzero"`
+	Prefix                string     `json:"prefix,omitzero"`
+	Name                  string     `json:"name,omitzero"`
+	Status                string     `json:"status,omitzero"`
+	DurationInNanoSeconds *int64     `json:"durationInNanoSeconds,omitzero"`
+	Message               string     `json:"message,omitzero"`
+	Expired               *time.Time `json:"expired,omitzero"`
+	TestSuiteName         string     `json:"testSuiteName,omitzero"`
 }
 
 // TestCaseFilter is a structure of the API.
 type TestCaseFilter struct {
-	Status  string `json:"status"`
-	Keyword string `json:"keyword"`
+	Status  string `json:"status,omitzero"`
+	Keyword string `json:"keyword,omitzero"`
 }
 
 // TestReportSummary is a structure of the API.
 type TestReportSummary struct {
-	Total                 *int32           `json:"total"`
-	StatusCounts          map[string]int32 `json:"statusCounts"`
-	DurationInNanoSeconds *int64           `json:"durationInNanoSeconds"`
+	Total                 *int32           `json:"total,omitzero"`
+	StatusCounts          map[string]int32 `json:"statusCounts,omitzero"`
+	DurationInNanoSeconds *int64           `json:"durationInNanoSeconds,omitzero"`
 }
 
 // UpdateFleetInput is the input of UpdateFleet.
 type UpdateFleetInput struct {
-	Arn                  string                     `json:"arn"`
-	BaseCapacity         *int32                     `json:"baseCapacity"`
-	EnvironmentType      string                     `json:"environmentType"`
-	ComputeType          string                     `json:"computeType"`
-	ComputeConfiguration *ComputeConfiguration      `json:"computeConfiguration"`
-	ScalingConfiguration *ScalingConfigurationInput `json:"scalingConfiguration"`
-	OverflowBehavior     string                     `json:"overflowBehavior"`
-	VpcConfig            *VpcConfig                 `json:"vpcConfig"`
-	ProxyConfiguration   *ProxyConfiguration        `json:"proxyConfiguration"`
-	ImageId              string                     `json:"imageId"`
-	FleetServiceRole     string                     `json:"fleetServiceRole"`
-	Tags                 []Tag                      `json:"tags"`
+	Arn                  string                     `json:"arn,omitzero"`
+	BaseCapacity         *int32                     `json:"baseCapacity,omitzero"`
+	EnvironmentType      string                     `json:"environmentType,omitzero"`
+	ComputeType          string                     `json:"computeType,omitzero"`
+	ComputeConfiguration *ComputeConfiguration      `json:"computeConfiguration,omitzero"`
+	ScalingConfiguration *ScalingConfigurationInput `json:"scalingConfiguration,omitzero"`
+	OverflowBehavior     string                     `json:"overflowBehavior,omitzero"`
+	VpcConfig            *VpcConfig                 `json:"vpcConfig,omitzero"`
+	ProxyConfiguration   *ProxyConfiguration        `json:"proxyConfiguration,omitzero"`
+	ImageId              string                     `json:"imageId,omitzero"`
+	FleetServiceRole     string                     `json:"fleetServiceRole,omitzero"`
+	Tags                 []Tag                      `json:"tags,omitzero"`
 }
 
 // UpdateFleetOutput is the output of UpdateFleet.
 type UpdateFleetOutput struct {
-	Fleet *Fleet `json:"fleet"`
+	Fleet *Fleet `json:"fleet,omitzero"`
 }
 
 // UpdateProjectInput is the input of UpdateProject.
 type UpdateProjectInput struct {
-	Name                    string                      `json:"name"`
-	Description             string                      `json:"description"`
-	Source                  *ProjectSource              `json:"source"`
-	SecondarySources        []ProjectSource             `json:"secondarySources"`
-	SourceVersion           string                      `json:"sourceVersion"`
-	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions"`
-	Artifacts               *ProjectArtifacts           `json:"artifacts"`
-	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts"`
-	Cache                   *ProjectCache               `json:"cache"`
-	Environment             *ProjectEnvironment         `json:"environment"`
-	ServiceRole             string                      `json:"serviceRole"`
-	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes"`
-	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes"`
-	EncryptionKey           string                      `json:"encryptionKey"`
-	Tags                    []Tag                       `json:"tags"`
-	VpcConfig               *VpcConfig                  `json:"vpcConfig"`
-	BadgeEnabled            *bool                       `json:"badgeEnabled"`
-	LogsConfig              *LogsConfig                 `json:"logsConfig"`
-	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations"`
-	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig"`
-	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit"`
-	AutoRetryLimit          *int32                      `json:"autoRetryLimit"`
+	Name                    string                      `json:"name,omitzero"`
+	Description             string                      `json:"description,omitzero"`
+	Source                  *ProjectSource              `json:"source,omitzero"`
+	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
+	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
+	Artifacts               *ProjectArtifacts           `json:"artifacts,omitzero"`
+	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts,omitzero"`
+	Cache                   *ProjectCache               `json:"cache,omitzero"`
+	Environment             *ProjectEnvironment         `json:"environment,omitzero"`
+	ServiceRole             string                      `json:"serviceRole,omitzero"`
+	TimeoutInMinutes        *int32                      `json:"timeoutInMinutes,omitzero"`
+	QueuedTimeoutInMinutes  *int32                      `json:"queuedTimeoutInMinutes,omitzero"`
+	EncryptionKey           string                      `json:"encryptionKey,omitzero"`
+	Tags                    []Tag                       `json:"tags,omitzero"`
+	VpcConfig               *VpcConfig                  `json:"vpcConfig,omitzero"`
+	BadgeEnabled            *bool                       `json:"badgeEnabled,omitzero"`
+	LogsConfig              *LogsConfig                 `json:"logsConfig,omitzero"`
+	FileSystemLocations     []ProjectFileSystemLocation `json:"fileSystemLocations,omitzero"`
+	BuildBatchConfig        *ProjectBuildBatchConfig    `json:"buildBatchConfig,omitzero"`
+	ConcurrentBuildLimit    *int32                      `json:"concurrentBuildLimit,omitzero"`
+	AutoRetryLimit          *int32                      `json:"autoRetryLimit,omitzero"`
 }
 
 // UpdateProjectOutput is the output of UpdateProject.
 type UpdateProjectOutput struct {
-	Project *Project `json:"project"`
+	Project *Project `json:"project,omitzero"`
 }
 
 // UpdateProjectVisibilityInput is the input of UpdateProjectVisibility.
 type UpdateProjectVisibilityInput struct {
-	ProjectArn         string `json:"projectArn"`
-	ProjectVisibility  string `json:"projectVisibility"`
-	ResourceAccessRole string `json:"resourceAccessRole"`
+	ProjectArn         string `json:"projectArn,omitzero"`
+	ProjectVisibility  string `json:"projectVisibility,omitzero"`
+	ResourceAccessRole string `json:"resourceAccessRole,omitzero"`
 }
 
 // UpdateProjectVisibilityOutput is the output of UpdateProjectVisibility.
 type UpdateProjectVisibilityOutput struct {
-	ProjectArn         string `json:"projectArn"`
-	PublicProjectAlias string `json:"publicProjectAlias"`
-	ProjectVisibility  string `json:"projectVisibility"`
+	ProjectArn         string `json:"projectArn,omitzero"`
+	PublicProjectAlias string `json:"publicProjectAlias,omitzero"`
+	ProjectVisibility  string `json:"projectVisibility,omitzero"`
 }
 
 // UpdateReportGroupInput is the input of UpdateReportGroup.
 type UpdateReportGroupInput struct {
-	Arn          string              `json:"arn"`
-	ExportConfig *ReportExportConfig `json:"exportConfig"`
-	Tags         []Tag               `json:"tags"`
+	Arn          string              `json:"arn,omitzero"`
+	ExportConfig *ReportExportConfig `json:"exportConfig,omitzero"`
+	Tags         []Tag               `json:"tags,omitzero"`
 }
 
 // UpdateReportGroupOutput is the output of UpdateReportGroup.
 type UpdateReportGroupOutput struct {
-	ReportGroup *ReportGroup `json:"reportGroup"`
+	ReportGroup *ReportGroup `json:"reportGroup,omitzero"`
 }
 
 // UpdateWebhookInput is the input of UpdateWebhook.
 type UpdateWebhookInput struct {
-	ProjectName            string                  `json:"projectName"`
-	BranchFilter           string                  `json:"branchFilter"`
-	RotateSecret           *bool                   `json:"rotateSecret"`
-	FilterGroups           [][]WebhookFilter       `json:"filterGroups"`
-	BuildType              string                  `json:"buildType"`
-	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy"`
+	ProjectName            string                  `json:"projectName,omitzero"`
+	BranchFilter           string                  `json:"branchFilter,omitzero"`
+	RotateSecret           *bool                   `json:"rotateSecret,omitzero"`
+	FilterGroups           [][]WebhookFilter       `json:"filterGroups,omitzero"`
+	BuildType              string                  `json:"buildType,omitzero"`
+	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy,omitzero"`
 }
 
 // UpdateWebhookOutput is the output of UpdateWebhook.
 type UpdateWebhookOutput struct {
-	Webhook *Webhook `json:"webhook"`
+	Webhook *Webhook `json:"webhook,omitzero"`
 }
 
 // VpcConfig is a structure of the API.
 type VpcConfig struct {
-	VpcId            string   `json:"vpcId"`
-	Subnets          []string `json:"subnets"`
-	SecurityGroupIds []string `json:"securityGroupIds"`
+	VpcId            string   `json:"vpcId,omitzero"`
+	Subnets          []string `json:"subnets,omitzero"`
+	SecurityGroupIds []string `json:"securityGroupIds,omitzero"`
 }
 
 // Webhook is a structure of the API.
 type Webhook struct {
-	Url                    string                  `json:"url"`
-	PayloadUrl             string                  `json:"payloadUrl"`
-	Secret                 string                  `json:"secret"`
-	BranchFilter           string                  `json:"branchFilter"`
-	FilterGroups           [][]WebhookFilter       `json:"filterGroups"`
-	BuildType              string                  `json:"buildType"`
-	ManualCreation         *bool                   `json:"manualCreation"`
-	LastModifiedSecret     *time.Time              `json:"lastModifiedSecret"`
-	ScopeConfiguration     *ScopeConfiguration     `json:"scopeConfiguration"`
-	Status                 string                  `json:"status"`
-	StatusMessage          string                  `json:"statusMessage"`
-	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy"`
+	Url                    string                  `json:"url,omitzero"`
+	PayloadUrl             string                  `json:"payloadUrl,omitzero"`
+	Secret                 string                  `json:"secret,omitzero"`
+	BranchFilter           string                  `json:"branchFilter,omitzero"`
+	FilterGroups           [][]WebhookFilter       `json:"filterGroups,omitzero"`
+	BuildType              string                  `json:"buildType,omitzero"`
+	ManualCreation         *bool                   `json:"manualCreation,omitzero"`
+	LastModifiedSecret     *time.Time              `json:"lastModifiedSecret,omitzero"`
+	ScopeConfiguration     *ScopeConfiguration     `json:"scopeConfiguration,omitzero"`
+	Status                 string                  `json:"status,omitzero"`
+	StatusMessage          string                  `json:"statusMessage,omitzero"`
+	PullRequestBuildPolicy *PullRequestBuildPolicy `json:"pullRequestBuildPolicy,omitzero"`
 }
 
 // WebhookFilter is a structure of the API.
 type WebhookFilter struct {
-	Type                  string `json:"type"`
-	Pattern               string `json:"pattern"`
-	ExcludeMatchedPattern *bool  `json:"excludeMatchedPattern"`
+	Type                  string `json:"type,omitzero"`
+	Pattern               string `json:"pattern,omitzero"`
+	ExcludeMatchedPattern *bool  `json:"excludeMatchedPattern,omitzero"`
 }
 
 // Service is CodeBuild as its room implements it: one method per operation of the model. An

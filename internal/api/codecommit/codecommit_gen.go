@@ -15,1501 +15,1501 @@ import (
 
 // Approval is a structure of the API.
 type Approval struct {
-	UserArn       string `json:"userArn"`
-	ApprovalState string `json:"approvalState"`
+	UserArn       string `json:"userArn,omitzero"`
+	ApprovalState string `json:"approvalState,omitzero"`
 }
 
 // ApprovalRule is a structure of the API.
 type ApprovalRule struct {
-	ApprovalRuleId             string                      `json:"approvalRuleId"`
-	ApprovalRuleName           string                      `json:"approvalRuleName"`
-	ApprovalRuleContent        string                      `json:"approvalRuleContent"`
-	RuleContentSha256          string                      `json:"ruleContentSha256"`
-	LastModifiedDate           *time.Time                  `json:"lastModifiedDate"`
-	CreationDate               *time.Time                  `json:"creationDate"`
-	LastModifiedUser           string                      `json:"lastModifiedUser"`
-	OriginApprovalRuleTemplate *OriginApprovalRuleTemplate `json:"originApprovalRuleTemplate"`
+	ApprovalRuleId             string                      `json:"approvalRuleId,omitzero"`
+	ApprovalRuleName           string                      `json:"approvalRuleName,omitzero"`
+	ApprovalRuleContent        string                      `json:"approvalRuleContent,omitzero"`
+	RuleContentSha256          string                      `json:"ruleContentSha256,omitzero"`
+	LastModifiedDate           *time.Time                  `json:"lastModifiedDate,omitzero"`
+	CreationDate               *time.Time                  `json:"creationDate,omitzero"`
+	LastModifiedUser           string                      `json:"lastModifiedUser,omitzero"`
+	OriginApprovalRuleTemplate *OriginApprovalRuleTemplate `json:"originApprovalRuleTemplate,omitzero"`
 }
 
 // ApprovalRuleEventMetadata is a structure of the API.
 type ApprovalRuleEventMetadata struct {
-	ApprovalRuleName    string `json:"approvalRuleName"`
-	ApprovalRuleId      string `json:"approvalRuleId"`
-	ApprovalRuleContent string `json:"approvalRuleContent"`
+	ApprovalRuleName    string `json:"approvalRuleName,omitzero"`
+	ApprovalRuleId      string `json:"approvalRuleId,omitzero"`
+	ApprovalRuleContent string `json:"approvalRuleContent,omitzero"`
 }
 
 // ApprovalRuleOverriddenEventMetadata is a structure of the API.
 type ApprovalRuleOverriddenEventMetadata struct {
-	RevisionId     string `json:"revisionId"`
-	OverrideStatus string `json:"overrideStatus"`
+	RevisionId     string `json:"revisionId,omitzero"`
+	OverrideStatus string `json:"overrideStatus,omitzero"`
 }
 
 // ApprovalRuleTemplate is a structure of the API.
 type ApprovalRuleTemplate struct {
-	ApprovalRuleTemplateId          string     `json:"approvalRuleTemplateId"`
-	ApprovalRuleTemplateName        string     `json:"approvalRuleTemplateName"`
-	ApprovalRuleTemplateDescription string     `json:"approvalRuleTemplateDescription"`
-	ApprovalRuleTemplateContent     string     `json:"approvalRuleTemplateContent"`
-	RuleContentSha256               string     `json:"ruleContentSha256"`
-	LastModifiedDate                *time.Time `json:"lastModifiedDate"`
-	CreationDate                    *time.Time `json:"creationDate"`
-	LastModifiedUser                string     `json:"lastModifiedUser"`
+	ApprovalRuleTemplateId          string     `json:"approvalRuleTemplateId,omitzero"`
+	ApprovalRuleTemplateName        string     `json:"approvalRuleTemplateName,omitzero"`
+	ApprovalRuleTemplateDescription string     `json:"approvalRuleTemplateDescription,omitzero"`
+	ApprovalRuleTemplateContent     string     `json:"approvalRuleTemplateContent,omitzero"`
+	RuleContentSha256               string     `json:"ruleContentSha256,omitzero"`
+	LastModifiedDate                *time.Time `json:"lastModifiedDate,omitzero"`
+	CreationDate                    *time.Time `json:"creationDate,omitzero"`
+	LastModifiedUser                string     `json:"lastModifiedUser,omitzero"`
 }
 
 // ApprovalStateChangedEventMetadata is a structure of the API.
 type ApprovalStateChangedEventMetadata struct {
-	RevisionId     string `json:"revisionId"`
-	ApprovalStatus string `json:"approvalStatus"`
+	RevisionId     string `json:"revisionId,omitzero"`
+	ApprovalStatus string `json:"approvalStatus,omitzero"`
 }
 
 // AssociateApprovalRuleTemplateWithRepositoryInput is the input of AssociateApprovalRuleTemplateWithRepository.
 type AssociateApprovalRuleTemplateWithRepositoryInput struct {
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
-	RepositoryName           string `json:"repositoryName"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
+	RepositoryName           string `json:"repositoryName,omitzero"`
 }
 
 // BatchAssociateApprovalRuleTemplateWithRepositoriesError is a structure of the API.
 type BatchAssociateApprovalRuleTemplateWithRepositoriesError struct {
-	RepositoryName string `json:"repositoryName"`
-	ErrorCode      string `json:"errorCode"`
-	ErrorMessage   string `json:"errorMessage"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	ErrorCode      string `json:"errorCode,omitzero"`
+	ErrorMessage   string `json:"errorMessage,omitzero"`
 }
 
 // BatchAssociateApprovalRuleTemplateWithRepositoriesInput is the input of BatchAssociateApprovalRuleTemplateWithRepositories.
 type BatchAssociateApprovalRuleTemplateWithRepositoriesInput struct {
-	ApprovalRuleTemplateName string   `json:"approvalRuleTemplateName"`
-	RepositoryNames          []string `json:"repositoryNames"`
+	ApprovalRuleTemplateName string   `json:"approvalRuleTemplateName,omitzero"`
+	RepositoryNames          []string `json:"repositoryNames,omitzero"`
 }
 
 // BatchAssociateApprovalRuleTemplateWithRepositoriesOutput is the output of BatchAssociateApprovalRuleTemplateWithRepositories.
 type BatchAssociateApprovalRuleTemplateWithRepositoriesOutput struct {
-	AssociatedRepositoryNames []string                                                  `json:"associatedRepositoryNames"`
-	Errors                    []BatchAssociateApprovalRuleTemplateWithRepositoriesError `json:"errors"`
+	AssociatedRepositoryNames []string                                                  `json:"associatedRepositoryNames,omitzero"`
+	Errors                    []BatchAssociateApprovalRuleTemplateWithRepositoriesError `json:"errors,omitzero"`
 }
 
 // BatchDescribeMergeConflictsError is a structure of the API.
 type BatchDescribeMergeConflictsError struct {
-	FilePath      string `json:"filePath"`
-	ExceptionName string `json:"exceptionName"`
-	Message       string `json:"message"`
+	FilePath      string `json:"filePath,omitzero"`
+	ExceptionName string `json:"exceptionName,omitzero"`
+	Message       string `json:"message,omitzero"`
 }
 
 // BatchDescribeMergeConflictsInput is the input of BatchDescribeMergeConflicts.
 type BatchDescribeMergeConflictsInput struct {
-	RepositoryName             string   `json:"repositoryName"`
-	DestinationCommitSpecifier string   `json:"destinationCommitSpecifier"`
-	SourceCommitSpecifier      string   `json:"sourceCommitSpecifier"`
-	MergeOption                string   `json:"mergeOption"`
-	MaxMergeHunks              *int32   `json:"maxMergeHunks"`
-	MaxConflictFiles           *int32   `json:"maxConflictFiles"`
-	FilePaths                  []string `json:"filePaths"`
-	ConflictDetailLevel        string   `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string   `json:"conflictResolutionStrategy"`
-	NextToken                  string   `json:"nextToken"`
+	RepositoryName             string   `json:"repositoryName,omitzero"`
+	DestinationCommitSpecifier string   `json:"destinationCommitSpecifier,omitzero"`
+	SourceCommitSpecifier      string   `json:"sourceCommitSpecifier,omitzero"`
+	MergeOption                string   `json:"mergeOption,omitzero"`
+	MaxMergeHunks              *int32   `json:"maxMergeHunks,omitzero"`
+	MaxConflictFiles           *int32   `json:"maxConflictFiles,omitzero"`
+	FilePaths                  []string `json:"filePaths,omitzero"`
+	ConflictDetailLevel        string   `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string   `json:"conflictResolutionStrategy,omitzero"`
+	NextToken                  string   `json:"nextToken,omitzero"`
 }
 
 // BatchDescribeMergeConflictsOutput is the output of BatchDescribeMergeConflicts.
 type BatchDescribeMergeConflictsOutput struct {
-	Conflicts           []Conflict                         `json:"conflicts"`
-	NextToken           string                             `json:"nextToken"`
-	Errors              []BatchDescribeMergeConflictsError `json:"errors"`
-	DestinationCommitId string                             `json:"destinationCommitId"`
-	SourceCommitId      string                             `json:"sourceCommitId"`
-	BaseCommitId        string                             `json:"baseCommitId"`
+	Conflicts           []Conflict                         `json:"conflicts,omitzero"`
+	NextToken           string                             `json:"nextToken,omitzero"`
+	Errors              []BatchDescribeMergeConflictsError `json:"errors,omitzero"`
+	DestinationCommitId string                             `json:"destinationCommitId,omitzero"`
+	SourceCommitId      string                             `json:"sourceCommitId,omitzero"`
+	BaseCommitId        string                             `json:"baseCommitId,omitzero"`
 }
 
 // BatchDisassociateApprovalRuleTemplateFromRepositoriesError is a structure of the API.
 type BatchDisassociateApprovalRuleTemplateFromRepositoriesError struct {
-	RepositoryName string `json:"repositoryName"`
-	ErrorCode      string `json:"errorCode"`
-	ErrorMessage   string `json:"errorMessage"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	ErrorCode      string `json:"errorCode,omitzero"`
+	ErrorMessage   string `json:"errorMessage,omitzero"`
 }
 
 // BatchDisassociateApprovalRuleTemplateFromRepositoriesInput is the input of BatchDisassociateApprovalRuleTemplateFromRepositories.
 type BatchDisassociateApprovalRuleTemplateFromRepositoriesInput struct {
-	ApprovalRuleTemplateName string   `json:"approvalRuleTemplateName"`
-	RepositoryNames          []string `json:"repositoryNames"`
+	ApprovalRuleTemplateName string   `json:"approvalRuleTemplateName,omitzero"`
+	RepositoryNames          []string `json:"repositoryNames,omitzero"`
 }
 
 // BatchDisassociateApprovalRuleTemplateFromRepositoriesOutput is the output of BatchDisassociateApprovalRuleTemplateFromRepositories.
 type BatchDisassociateApprovalRuleTemplateFromRepositoriesOutput struct {
-	DisassociatedRepositoryNames []string                                                     `json:"disassociatedRepositoryNames"`
-	Errors                       []BatchDisassociateApprovalRuleTemplateFromRepositoriesError `json:"errors"`
+	DisassociatedRepositoryNames []string                                                     `json:"disassociatedRepositoryNames,omitzero"`
+	Errors                       []BatchDisassociateApprovalRuleTemplateFromRepositoriesError `json:"errors,omitzero"`
 }
 
 // BatchGetCommitsError is a structure of the API.
 type BatchGetCommitsError struct {
-	CommitId     string `json:"commitId"`
-	ErrorCode    string `json:"errorCode"`
-	ErrorMessage string `json:"errorMessage"`
+	CommitId     string `json:"commitId,omitzero"`
+	ErrorCode    string `json:"errorCode,omitzero"`
+	ErrorMessage string `json:"errorMessage,omitzero"`
 }
 
 // BatchGetCommitsInput is the input of BatchGetCommits.
 type BatchGetCommitsInput struct {
-	CommitIds      []string `json:"commitIds"`
-	RepositoryName string   `json:"repositoryName"`
+	CommitIds      []string `json:"commitIds,omitzero"`
+	RepositoryName string   `json:"repositoryName,omitzero"`
 }
 
 // BatchGetCommitsOutput is the output of BatchGetCommits.
 type BatchGetCommitsOutput struct {
-	Commits []Commit               `json:"commits"`
-	Errors  []BatchGetCommitsError `json:"errors"`
+	Commits []Commit               `json:"commits,omitzero"`
+	Errors  []BatchGetCommitsError `json:"errors,omitzero"`
 }
 
 // BatchGetRepositoriesError is a structure of the API.
 type BatchGetRepositoriesError struct {
-	RepositoryId   string `json:"repositoryId"`
-	RepositoryName string `json:"repositoryName"`
-	ErrorCode      string `json:"errorCode"`
-	ErrorMessage   string `json:"errorMessage"`
+	RepositoryId   string `json:"repositoryId,omitzero"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	ErrorCode      string `json:"errorCode,omitzero"`
+	ErrorMessage   string `json:"errorMessage,omitzero"`
 }
 
 // BatchGetRepositoriesInput is the input of BatchGetRepositories.
 type BatchGetRepositoriesInput struct {
-	RepositoryNames []string `json:"repositoryNames"`
+	RepositoryNames []string `json:"repositoryNames,omitzero"`
 }
 
 // BatchGetRepositoriesOutput is the output of BatchGetRepositories.
 type BatchGetRepositoriesOutput struct {
-	Repositories         []RepositoryMetadata        `json:"repositories"`
-	RepositoriesNotFound []string                    `json:"repositoriesNotFound"`
-	Errors               []BatchGetRepositoriesError `json:"errors"`
+	Repositories         []RepositoryMetadata        `json:"repositories,omitzero"`
+	RepositoriesNotFound []string                    `json:"repositoriesNotFound,omitzero"`
+	Errors               []BatchGetRepositoriesError `json:"errors,omitzero"`
 }
 
 // BlobMetadata is a structure of the API.
 type BlobMetadata struct {
-	BlobId string `json:"blobId"`
-	Path   string `json:"path"`
-	Mode   string `json:"mode"`
+	BlobId string `json:"blobId,omitzero"`
+	Path   string `json:"path,omitzero"`
+	Mode   string `json:"mode,omitzero"`
 }
 
 // BranchInfo is a structure of the API.
 type BranchInfo struct {
-	BranchName string `json:"branchName"`
-	CommitId   string `json:"commitId"`
+	BranchName string `json:"branchName,omitzero"`
+	CommitId   string `json:"commitId,omitzero"`
 }
 
 // Comment is a structure of the API.
 type Comment struct {
-	CommentId          string           `json:"commentId"`
-	Content            string           `json:"content"`
-	InReplyTo          string           `json:"inReplyTo"`
-	CreationDate       *time.Time       `json:"creationDate"`
-	LastModifiedDate   *time.Time       `json:"lastModifiedDate"`
-	AuthorArn          string           `json:"authorArn"`
-	Deleted            *bool            `json:"deleted"`
-	ClientRequestToken string           `json:"clientRequestToken"`
-	CallerReactions    []string         `json:"callerReactions"`
-	ReactionCounts     map[string]int32 `json:"reactionCounts"`
+	CommentId          string           `json:"commentId,omitzero"`
+	Content            string           `json:"content,omitzero"`
+	InReplyTo          string           `json:"inReplyTo,omitzero"`
+	CreationDate       *time.Time       `json:"creationDate,omitzero"`
+	LastModifiedDate   *time.Time       `json:"lastModifiedDate,omitzero"`
+	AuthorArn          string           `json:"authorArn,omitzero"`
+	Deleted            *bool            `json:"deleted,omitzero"`
+	ClientRequestToken string           `json:"clientRequestToken,omitzero"`
+	CallerReactions    []string         `json:"callerReactions,omitzero"`
+	ReactionCounts     map[string]int32 `json:"reactionCounts,omitzero"`
 }
 
 // CommentsForComparedCommit is a structure of the API.
 type CommentsForComparedCommit struct {
-	RepositoryName string    `json:"repositoryName"`
-	BeforeCommitId string    `json:"beforeCommitId"`
-	AfterCommitId  string    `json:"afterCommitId"`
-	BeforeBlobId   string    `json:"beforeBlobId"`
-	AfterBlobId    string    `json:"afterBlobId"`
-	Location       *Location `json:"location"`
-	Comments       []Comment `json:"comments"`
+	RepositoryName string    `json:"repositoryName,omitzero"`
+	BeforeCommitId string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string    `json:"afterCommitId,omitzero"`
+	BeforeBlobId   string    `json:"beforeBlobId,omitzero"`
+	AfterBlobId    string    `json:"afterBlobId,omitzero"`
+	Location       *Location `json:"location,omitzero"`
+	Comments       []Comment `json:"comments,omitzero"`
 }
 
 // CommentsForPullRequest is a structure of the API.
 type CommentsForPullRequest struct {
-	PullRequestId  string    `json:"pullRequestId"`
-	RepositoryName string    `json:"repositoryName"`
-	BeforeCommitId string    `json:"beforeCommitId"`
-	AfterCommitId  string    `json:"afterCommitId"`
-	BeforeBlobId   string    `json:"beforeBlobId"`
-	AfterBlobId    string    `json:"afterBlobId"`
-	Location       *Location `json:"location"`
-	Comments       []Comment `json:"comments"`
+	PullRequestId  string    `json:"pullRequestId,omitzero"`
+	RepositoryName string    `json:"repositoryName,omitzero"`
+	BeforeCommitId string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string    `json:"afterCommitId,omitzero"`
+	BeforeBlobId   string    `json:"beforeBlobId,omitzero"`
+	AfterBlobId    string    `json:"afterBlobId,omitzero"`
+	Location       *Location `json:"location,omitzero"`
+	Comments       []Comment `json:"comments,omitzero"`
 }
 
 // Commit is a structure of the API.
 type Commit struct {
-	CommitId       string    `json:"commitId"`
-	TreeId         string    `json:"treeId"`
-	Parents        []string  `json:"parents"`
-	Message        string    `json:"message"`
-	Author         *UserInfo `json:"author"`
-	Committer      *UserInfo `json:"committer"`
-	AdditionalData string    `json:"additionalData"`
+	CommitId       string    `json:"commitId,omitzero"`
+	TreeId         string    `json:"treeId,omitzero"`
+	Parents        []string  `json:"parents,omitzero"`
+	Message        string    `json:"message,omitzero"`
+	Author         *UserInfo `json:"author,omitzero"`
+	Committer      *UserInfo `json:"committer,omitzero"`
+	AdditionalData string    `json:"additionalData,omitzero"`
 }
 
 // Conflict is a structure of the API.
 type Conflict struct {
-	ConflictMetadata *ConflictMetadata `json:"conflictMetadata"`
-	MergeHunks       []MergeHunk       `json:"mergeHunks"`
+	ConflictMetadata *ConflictMetadata `json:"conflictMetadata,omitzero"`
+	MergeHunks       []MergeHunk       `json:"mergeHunks,omitzero"`
 }
 
 // ConflictMetadata is a structure of the API.
 type ConflictMetadata struct {
-	FilePath           string           `json:"filePath"`
-	FileSizes          *FileSizes       `json:"fileSizes"`
-	FileModes          *FileModes       `json:"fileModes"`
-	ObjectTypes        *ObjectTypes     `json:"objectTypes"`
-	NumberOfConflicts  *int32           `json:"numberOfConflicts"`
-	IsBinaryFile       *IsBinaryFile    `json:"isBinaryFile"`
-	ContentConflict    *bool            `json:"contentConflict"`
-	FileModeConflict   *bool            `json:"fileModeConflict"`
-	ObjectTypeConflict *bool            `json:"objectTypeConflict"`
-	MergeOperations    *MergeOperations `json:"mergeOperations"`
+	FilePath           string           `json:"filePath,omitzero"`
+	FileSizes          *FileSizes       `json:"fileSizes,omitzero"`
+	FileModes          *FileModes       `json:"fileModes,omitzero"`
+	ObjectTypes        *ObjectTypes     `json:"objectTypes,omitzero"`
+	NumberOfConflicts  *int32           `json:"numberOfConflicts,omitzero"`
+	IsBinaryFile       *IsBinaryFile    `json:"isBinaryFile,omitzero"`
+	ContentConflict    *bool            `json:"contentConflict,omitzero"`
+	FileModeConflict   *bool            `json:"fileModeConflict,omitzero"`
+	ObjectTypeConflict *bool            `json:"objectTypeConflict,omitzero"`
+	MergeOperations    *MergeOperations `json:"mergeOperations,omitzero"`
 }
 
 // ConflictResolution is a structure of the API.
 type ConflictResolution struct {
-	ReplaceContents []ReplaceContentEntry `json:"replaceContents"`
-	DeleteFiles     []DeleteFileEntry     `json:"deleteFiles"`
-	SetFileModes    []SetFileModeEntry    `json:"setFileModes"`
+	ReplaceContents []ReplaceContentEntry `json:"replaceContents,omitzero"`
+	DeleteFiles     []DeleteFileEntry     `json:"deleteFiles,omitzero"`
+	SetFileModes    []SetFileModeEntry    `json:"setFileModes,omitzero"`
 }
 
 // CreateApprovalRuleTemplateInput is the input of CreateApprovalRuleTemplate.
 type CreateApprovalRuleTemplateInput struct {
-	ApprovalRuleTemplateName        string `json:"approvalRuleTemplateName"`
-	ApprovalRuleTemplateContent     string `json:"approvalRuleTemplateContent"`
-	ApprovalRuleTemplateDescription string `json:"approvalRuleTemplateDescription"`
+	ApprovalRuleTemplateName        string `json:"approvalRuleTemplateName,omitzero"`
+	ApprovalRuleTemplateContent     string `json:"approvalRuleTemplateContent,omitzero"`
+	ApprovalRuleTemplateDescription string `json:"approvalRuleTemplateDescription,omitzero"`
 }
 
 // CreateApprovalRuleTemplateOutput is the output of CreateApprovalRuleTemplate.
 type CreateApprovalRuleTemplateOutput struct {
-	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate"`
+	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate,omitzero"`
 }
 
 // CreateBranchInput is the input of CreateBranch.
 type CreateBranchInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BranchName     string `json:"branchName"`
-	CommitId       string `json:"commitId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BranchName     string `json:"branchName,omitzero"`
+	CommitId       string `json:"commitId,omitzero"`
 }
 
 // CreateCommitInput is the input of CreateCommit.
 type CreateCommitInput struct {
-	RepositoryName   string             `json:"repositoryName"`
-	BranchName       string             `json:"branchName"`
-	ParentCommitId   string             `json:"parentCommitId"`
-	AuthorName       string             `json:"authorName"`
-	Email            string             `json:"email"`
-	CommitMessage    string             `json:"commitMessage"`
-	KeepEmptyFolders *bool              `json:"keepEmptyFolders"`
-	PutFiles         []PutFileEntry     `json:"putFiles"`
-	DeleteFiles      []DeleteFileEntry  `json:"deleteFiles"`
-	SetFileModes     []SetFileModeEntry `json:"setFileModes"`
+	RepositoryName   string             `json:"repositoryName,omitzero"`
+	BranchName       string             `json:"branchName,omitzero"`
+	ParentCommitId   string             `json:"parentCommitId,omitzero"`
+	AuthorName       string             `json:"authorName,omitzero"`
+	Email            string             `json:"email,omitzero"`
+	CommitMessage    string             `json:"commitMessage,omitzero"`
+	KeepEmptyFolders *bool              `json:"keepEmptyFolders,omitzero"`
+	PutFiles         []PutFileEntry     `json:"putFiles,omitzero"`
+	DeleteFiles      []DeleteFileEntry  `json:"deleteFiles,omitzero"`
+	SetFileModes     []SetFileModeEntry `json:"setFileModes,omitzero"`
 }
 
 // CreateCommitOutput is the output of CreateCommit.
 type CreateCommitOutput struct {
-	CommitId     string         `json:"commitId"`
-	TreeId       string         `json:"treeId"`
-	FilesAdded   []FileMetadata `json:"filesAdded"`
-	FilesUpdated []FileMetadata `json:"filesUpdated"`
-	FilesDeleted []FileMetadata `json:"filesDeleted"`
+	CommitId     string         `json:"commitId,omitzero"`
+	TreeId       string         `json:"treeId,omitzero"`
+	FilesAdded   []FileMetadata `json:"filesAdded,omitzero"`
+	FilesUpdated []FileMetadata `json:"filesUpdated,omitzero"`
+	FilesDeleted []FileMetadata `json:"filesDeleted,omitzero"`
 }
 
 // CreatePullRequestApprovalRuleInput is the input of CreatePullRequestApprovalRule.
 type CreatePullRequestApprovalRuleInput struct {
-	PullRequestId       string `json:"pullRequestId"`
-	ApprovalRuleName    string `json:"approvalRuleName"`
-	ApprovalRuleContent string `json:"approvalRuleContent"`
+	PullRequestId       string `json:"pullRequestId,omitzero"`
+	ApprovalRuleName    string `json:"approvalRuleName,omitzero"`
+	ApprovalRuleContent string `json:"approvalRuleContent,omitzero"`
 }
 
 // CreatePullRequestApprovalRuleOutput is the output of CreatePullRequestApprovalRule.
 type CreatePullRequestApprovalRuleOutput struct {
-	ApprovalRule *ApprovalRule `json:"approvalRule"`
+	ApprovalRule *ApprovalRule `json:"approvalRule,omitzero"`
 }
 
 // CreatePullRequestInput is the input of CreatePullRequest.
 type CreatePullRequestInput struct {
-	Title              string   `json:"title"`
-	Description        string   `json:"description"`
-	Targets            []Target `json:"targets"`
-	ClientRequestToken string   `json:"clientRequestToken"`
+	Title              string   `json:"title,omitzero"`
+	Description        string   `json:"description,omitzero"`
+	Targets            []Target `json:"targets,omitzero"`
+	ClientRequestToken string   `json:"clientRequestToken,omitzero"`
 }
 
 // CreatePullRequestOutput is the output of CreatePullRequest.
 type CreatePullRequestOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // CreateRepositoryInput is the input of CreateRepository.
 type CreateRepositoryInput struct {
-	RepositoryName        string            `json:"repositoryName"`
-	RepositoryDescription string            `json:"repositoryDescription"`
-	Tags                  map[string]string `json:"tags"`
-	KmsKeyId              string            `json:"kmsKeyId"`
+	RepositoryName        string            `json:"repositoryName,omitzero"`
+	RepositoryDescription string            `json:"repositoryDescription,omitzero"`
+	Tags                  map[string]string `json:"tags,omitzero"`
+	KmsKeyId              string            `json:"kmsKeyId,omitzero"`
 }
 
 // CreateRepositoryOutput is the output of CreateRepository.
 type CreateRepositoryOutput struct {
-	RepositoryMetadata *RepositoryMetadata `json:"repositoryMetadata"`
+	RepositoryMetadata *RepositoryMetadata `json:"repositoryMetadata,omitzero"`
 }
 
 // CreateUnreferencedMergeCommitInput is the input of CreateUnreferencedMergeCommit.
 type CreateUnreferencedMergeCommitInput struct {
-	RepositoryName             string              `json:"repositoryName"`
-	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier"`
-	MergeOption                string              `json:"mergeOption"`
-	ConflictDetailLevel        string              `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy"`
-	AuthorName                 string              `json:"authorName"`
-	Email                      string              `json:"email"`
-	CommitMessage              string              `json:"commitMessage"`
-	KeepEmptyFolders           *bool               `json:"keepEmptyFolders"`
-	ConflictResolution         *ConflictResolution `json:"conflictResolution"`
+	RepositoryName             string              `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier,omitzero"`
+	MergeOption                string              `json:"mergeOption,omitzero"`
+	ConflictDetailLevel        string              `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy,omitzero"`
+	AuthorName                 string              `json:"authorName,omitzero"`
+	Email                      string              `json:"email,omitzero"`
+	CommitMessage              string              `json:"commitMessage,omitzero"`
+	KeepEmptyFolders           *bool               `json:"keepEmptyFolders,omitzero"`
+	ConflictResolution         *ConflictResolution `json:"conflictResolution,omitzero"`
 }
 
 // CreateUnreferencedMergeCommitOutput is the output of CreateUnreferencedMergeCommit.
 type CreateUnreferencedMergeCommitOutput struct {
-	CommitId string `json:"commitId"`
-	TreeId   string `json:"treeId"`
+	CommitId string `json:"commitId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
 }
 
 // DeleteApprovalRuleTemplateInput is the input of DeleteApprovalRuleTemplate.
 type DeleteApprovalRuleTemplateInput struct {
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
 }
 
 // DeleteApprovalRuleTemplateOutput is the output of DeleteApprovalRuleTemplate.
 type DeleteApprovalRuleTemplateOutput struct {
-	ApprovalRuleTemplateId string `json:"approvalRuleTemplateId"`
+	ApprovalRuleTemplateId string `json:"approvalRuleTemplateId,omitzero"`
 }
 
 // DeleteBranchInput is the input of DeleteBranch.
 type DeleteBranchInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BranchName     string `json:"branchName"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BranchName     string `json:"branchName,omitzero"`
 }
 
 // DeleteBranchOutput is the output of DeleteBranch.
 type DeleteBranchOutput struct {
-	DeletedBranch *BranchInfo `json:"deletedBranch"`
+	DeletedBranch *BranchInfo `json:"deletedBranch,omitzero"`
 }
 
 // DeleteCommentContentInput is the input of DeleteCommentContent.
 type DeleteCommentContentInput struct {
-	CommentId string `json:"commentId"`
+	CommentId string `json:"commentId,omitzero"`
 }
 
 // DeleteCommentContentOutput is the output of DeleteCommentContent.
 type DeleteCommentContentOutput struct {
-	Comment *Comment `json:"comment"`
+	Comment *Comment `json:"comment,omitzero"`
 }
 
 // DeleteFileEntry is a structure of the API.
 type DeleteFileEntry struct {
-	FilePath string `json:"filePath"`
+	FilePath string `json:"filePath,omitzero"`
 }
 
 // DeleteFileInput is the input of DeleteFile.
 type DeleteFileInput struct {
-	RepositoryName   string `json:"repositoryName"`
-	BranchName       string `json:"branchName"`
-	FilePath         string `json:"filePath"`
-	ParentCommitId   string `json:"parentCommitId"`
-	KeepEmptyFolders *bool  `json:"keepEmptyFolders"`
-	CommitMessage    string `json:"commitMessage"`
-	Name             string `json:"name"`
-	Email            string `json:"email"`
+	RepositoryName   string `json:"repositoryName,omitzero"`
+	BranchName       string `json:"branchName,omitzero"`
+	FilePath         string `json:"filePath,omitzero"`
+	ParentCommitId   string `json:"parentCommitId,omitzero"`
+	KeepEmptyFolders *bool  `json:"keepEmptyFolders,omitzero"`
+	CommitMessage    string `json:"commitMessage,omitzero"`
+	Name             string `json:"name,omitzero"`
+	Email            string `json:"email,omitzero"`
 }
 
 // DeleteFileOutput is the output of DeleteFile.
 type DeleteFileOutput struct {
-	CommitId string `json:"commitId"`
-	BlobId   string `json:"blobId"`
-	TreeId   string `json:"treeId"`
-	FilePath string `json:"filePath"`
+	CommitId string `json:"commitId,omitzero"`
+	BlobId   string `json:"blobId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
+	FilePath string `json:"filePath,omitzero"`
 }
 
 // DeletePullRequestApprovalRuleInput is the input of DeletePullRequestApprovalRule.
 type DeletePullRequestApprovalRuleInput struct {
-	PullRequestId    string `json:"pullRequestId"`
-	ApprovalRuleName string `json:"approvalRuleName"`
+	PullRequestId    string `json:"pullRequestId,omitzero"`
+	ApprovalRuleName string `json:"approvalRuleName,omitzero"`
 }
 
 // DeletePullRequestApprovalRuleOutput is the output of DeletePullRequestApprovalRule.
 type DeletePullRequestApprovalRuleOutput struct {
-	ApprovalRuleId string `json:"approvalRuleId"`
+	ApprovalRuleId string `json:"approvalRuleId,omitzero"`
 }
 
 // DeleteRepositoryInput is the input of DeleteRepository.
 type DeleteRepositoryInput struct {
-	RepositoryName string `json:"repositoryName"`
+	RepositoryName string `json:"repositoryName,omitzero"`
 }
 
 // DeleteRepositoryOutput is the output of DeleteRepository.
 type DeleteRepositoryOutput struct {
-	RepositoryId string `json:"repositoryId"`
+	RepositoryId string `json:"repositoryId,omitzero"`
 }
 
 // DescribeMergeConflictsInput is the input of DescribeMergeConflicts.
 type DescribeMergeConflictsInput struct {
-	RepositoryName             string `json:"repositoryName"`
-	DestinationCommitSpecifier string `json:"destinationCommitSpecifier"`
-	SourceCommitSpecifier      string `json:"sourceCommitSpecifier"`
-	MergeOption                string `json:"mergeOption"`
-	MaxMergeHunks              *int32 `json:"maxMergeHunks"`
-	FilePath                   string `json:"filePath"`
-	ConflictDetailLevel        string `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string `json:"conflictResolutionStrategy"`
-	NextToken                  string `json:"nextToken"`
+	RepositoryName             string `json:"repositoryName,omitzero"`
+	DestinationCommitSpecifier string `json:"destinationCommitSpecifier,omitzero"`
+	SourceCommitSpecifier      string `json:"sourceCommitSpecifier,omitzero"`
+	MergeOption                string `json:"mergeOption,omitzero"`
+	MaxMergeHunks              *int32 `json:"maxMergeHunks,omitzero"`
+	FilePath                   string `json:"filePath,omitzero"`
+	ConflictDetailLevel        string `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string `json:"conflictResolutionStrategy,omitzero"`
+	NextToken                  string `json:"nextToken,omitzero"`
 }
 
 // DescribeMergeConflictsOutput is the output of DescribeMergeConflicts.
 type DescribeMergeConflictsOutput struct {
-	ConflictMetadata    *ConflictMetadata `json:"conflictMetadata"`
-	MergeHunks          []MergeHunk       `json:"mergeHunks"`
-	NextToken           string            `json:"nextToken"`
-	DestinationCommitId string            `json:"destinationCommitId"`
-	SourceCommitId      string            `json:"sourceCommitId"`
-	BaseCommitId        string            `json:"baseCommitId"`
+	ConflictMetadata    *ConflictMetadata `json:"conflictMetadata,omitzero"`
+	MergeHunks          []MergeHunk       `json:"mergeHunks,omitzero"`
+	NextToken           string            `json:"nextToken,omitzero"`
+	DestinationCommitId string            `json:"destinationCommitId,omitzero"`
+	SourceCommitId      string            `json:"sourceCommitId,omitzero"`
+	BaseCommitId        string            `json:"baseCommitId,omitzero"`
 }
 
 // DescribePullRequestEventsInput is the input of DescribePullRequestEvents.
 type DescribePullRequestEventsInput struct {
-	PullRequestId        string `json:"pullRequestId"`
-	PullRequestEventType string `json:"pullRequestEventType"`
-	ActorArn             string `json:"actorArn"`
-	NextToken            string `json:"nextToken"`
-	MaxResults           *int32 `json:"maxResults"`
+	PullRequestId        string `json:"pullRequestId,omitzero"`
+	PullRequestEventType string `json:"pullRequestEventType,omitzero"`
+	ActorArn             string `json:"actorArn,omitzero"`
+	NextToken            string `json:"nextToken,omitzero"`
+	MaxResults           *int32 `json:"maxResults,omitzero"`
 }
 
 // DescribePullRequestEventsOutput is the output of DescribePullRequestEvents.
 type DescribePullRequestEventsOutput struct {
-	PullRequestEvents []PullRequestEvent `json:"pullRequestEvents"`
-	NextToken         string             `json:"nextToken"`
+	PullRequestEvents []PullRequestEvent `json:"pullRequestEvents,omitzero"`
+	NextToken         string             `json:"nextToken,omitzero"`
 }
 
 // Difference is a structure of the API.
 type Difference struct {
-	BeforeBlob *BlobMetadata `json:"beforeBlob"`
-	AfterBlob  *BlobMetadata `json:"afterBlob"`
-	ChangeType string        `json:"changeType"`
+	BeforeBlob *BlobMetadata `json:"beforeBlob,omitzero"`
+	AfterBlob  *BlobMetadata `json:"afterBlob,omitzero"`
+	ChangeType string        `json:"changeType,omitzero"`
 }
 
 // DisassociateApprovalRuleTemplateFromRepositoryInput is the input of DisassociateApprovalRuleTemplateFromRepository.
 type DisassociateApprovalRuleTemplateFromRepositoryInput struct {
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
-	RepositoryName           string `json:"repositoryName"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
+	RepositoryName           string `json:"repositoryName,omitzero"`
 }
 
 // EvaluatePullRequestApprovalRulesInput is the input of EvaluatePullRequestApprovalRules.
 type EvaluatePullRequestApprovalRulesInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	RevisionId    string `json:"revisionId"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	RevisionId    string `json:"revisionId,omitzero"`
 }
 
 // EvaluatePullRequestApprovalRulesOutput is the output of EvaluatePullRequestApprovalRules.
 type EvaluatePullRequestApprovalRulesOutput struct {
-	Evaluation *Evaluation `json:"evaluation"`
+	Evaluation *Evaluation `json:"evaluation,omitzero"`
 }
 
 // Evaluation is a structure of the API.
 type Evaluation struct {
-	Approved                  *bool    `json:"approved"`
-	Overridden                *bool    `json:"overridden"`
-	ApprovalRulesSatisfied    []string `json:"approvalRulesSatisfied"`
-	ApprovalRulesNotSatisfied []string `json:"approvalRulesNotSatisfied"`
+	Approved                  *bool    `json:"approved,omitzero"`
+	Overridden                *bool    `json:"overridden,omitzero"`
+	ApprovalRulesSatisfied    []string `json:"approvalRulesSatisfied,omitzero"`
+	ApprovalRulesNotSatisfied []string `json:"approvalRulesNotSatisfied,omitzero"`
 }
 
 // File is a structure of the API.
 type File struct {
-	BlobId       string `json:"blobId"`
-	AbsolutePath string `json:"absolutePath"`
-	RelativePath string `json:"relativePath"`
-	FileMode     string `json:"fileMode"`
+	BlobId       string `json:"blobId,omitzero"`
+	AbsolutePath string `json:"absolutePath,omitzero"`
+	RelativePath string `json:"relativePath,omitzero"`
+	FileMode     string `json:"fileMode,omitzero"`
 }
 
 // FileMetadata is a structure of the API.
 type FileMetadata struct {
-	AbsolutePath string `json:"absolutePath"`
-	BlobId       string `json:"blobId"`
-	FileMode     string `json:"fileMode"`
+	AbsolutePath string `json:"absolutePath,omitzero"`
+	BlobId       string `json:"blobId,omitzero"`
+	FileMode     string `json:"fileMode,omitzero"`
 }
 
 // FileModes is a structure of the API.
 type FileModes struct {
-	Source      string `json:"source"`
-	Destination string `json:"destination"`
-	Base        string `json:"base"`
+	Source      string `json:"source,omitzero"`
+	Destination string `json:"destination,omitzero"`
+	Base        string `json:"base,omitzero"`
 }
 
 // FileSizes is a structure of the API.
 type FileSizes struct {
-	Source      *int64 `json:"source"`
-	Destination *int64 `json:"destination"`
-	Base        *int64 `json:"base"`
+	Source      *int64 `json:"source,omitzero"`
+	Destination *int64 `json:"destination,omitzero"`
+	Base        *int64 `json:"base,omitzero"`
 }
 
 // FileVersion is a structure of the API.
 type FileVersion struct {
-	Commit           *Commit  `json:"commit"`
-	BlobId           string   `json:"blobId"`
-	Path             string   `json:"path"`
-	RevisionChildren []string `json:"revisionChildren"`
+	Commit           *Commit  `json:"commit,omitzero"`
+	BlobId           string   `json:"blobId,omitzero"`
+	Path             string   `json:"path,omitzero"`
+	RevisionChildren []string `json:"revisionChildren,omitzero"`
 }
 
 // Folder is a structure of the API.
 type Folder struct {
-	TreeId       string `json:"treeId"`
-	AbsolutePath string `json:"absolutePath"`
-	RelativePath string `json:"relativePath"`
+	TreeId       string `json:"treeId,omitzero"`
+	AbsolutePath string `json:"absolutePath,omitzero"`
+	RelativePath string `json:"relativePath,omitzero"`
 }
 
 // GetApprovalRuleTemplateInput is the input of GetApprovalRuleTemplate.
 type GetApprovalRuleTemplateInput struct {
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
 }
 
 // GetApprovalRuleTemplateOutput is the output of GetApprovalRuleTemplate.
 type GetApprovalRuleTemplateOutput struct {
-	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate"`
+	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate,omitzero"`
 }
 
 // GetBlobInput is the input of GetBlob.
 type GetBlobInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BlobId         string `json:"blobId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BlobId         string `json:"blobId,omitzero"`
 }
 
 // GetBlobOutput is the output of GetBlob.
 type GetBlobOutput struct {
-	Content []byte `json:"content"`
+	Content []byte `json:"content,omitzero"`
 }
 
 // GetBranchInput is the input of GetBranch.
 type GetBranchInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BranchName     string `json:"branchName"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BranchName     string `json:"branchName,omitzero"`
 }
 
 // GetBranchOutput is the output of GetBranch.
 type GetBranchOutput struct {
-	Branch *BranchInfo `json:"branch"`
+	Branch *BranchInfo `json:"branch,omitzero"`
 }
 
 // GetCommentInput is the input of GetComment.
 type GetCommentInput struct {
-	CommentId string `json:"commentId"`
+	CommentId string `json:"commentId,omitzero"`
 }
 
 // GetCommentOutput is the output of GetComment.
 type GetCommentOutput struct {
-	Comment *Comment `json:"comment"`
+	Comment *Comment `json:"comment,omitzero"`
 }
 
 // GetCommentReactionsInput is the input of GetCommentReactions.
 type GetCommentReactionsInput struct {
-	CommentId       string `json:"commentId"`
-	ReactionUserArn string `json:"reactionUserArn"`
-	NextToken       string `json:"nextToken"`
-	MaxResults      *int32 `json:"maxResults"`
+	CommentId       string `json:"commentId,omitzero"`
+	ReactionUserArn string `json:"reactionUserArn,omitzero"`
+	NextToken       string `json:"nextToken,omitzero"`
+	MaxResults      *int32 `json:"maxResults,omitzero"`
 }
 
 // GetCommentReactionsOutput is the output of GetCommentReactions.
 type GetCommentReactionsOutput struct {
-	ReactionsForComment []ReactionForComment `json:"reactionsForComment"`
-	NextToken           string               `json:"nextToken"`
+	ReactionsForComment []ReactionForComment `json:"reactionsForComment,omitzero"`
+	NextToken           string               `json:"nextToken,omitzero"`
 }
 
 // GetCommentsForComparedCommitInput is the input of GetCommentsForComparedCommit.
 type GetCommentsForComparedCommitInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BeforeCommitId string `json:"beforeCommitId"`
-	AfterCommitId  string `json:"afterCommitId"`
-	NextToken      string `json:"nextToken"`
-	MaxResults     *int32 `json:"maxResults"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BeforeCommitId string `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string `json:"afterCommitId,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
+	MaxResults     *int32 `json:"maxResults,omitzero"`
 }
 
 // GetCommentsForComparedCommitOutput is the output of GetCommentsForComparedCommit.
 type GetCommentsForComparedCommitOutput struct {
-	CommentsForComparedCommitData []CommentsForComparedCommit `json:"commentsForComparedCommitData"`
-	NextToken                     string                      `json:"nextToken"`
+	CommentsForComparedCommitData []CommentsForComparedCommit `json:"commentsForComparedCommitData,omitzero"`
+	NextToken                     string                      `json:"nextToken,omitzero"`
 }
 
 // GetCommentsForPullRequestInput is the input of GetCommentsForPullRequest.
 type GetCommentsForPullRequestInput struct {
-	PullRequestId  string `json:"pullRequestId"`
-	RepositoryName string `json:"repositoryName"`
-	BeforeCommitId string `json:"beforeCommitId"`
-	AfterCommitId  string `json:"afterCommitId"`
-	NextToken      string `json:"nextToken"`
-	MaxResults     *int32 `json:"maxResults"`
+	PullRequestId  string `json:"pullRequestId,omitzero"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BeforeCommitId string `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string `json:"afterCommitId,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
+	MaxResults     *int32 `json:"maxResults,omitzero"`
 }
 
 // GetCommentsForPullRequestOutput is the output of GetCommentsForPullRequest.
 type GetCommentsForPullRequestOutput struct {
-	CommentsForPullRequestData []CommentsForPullRequest `json:"commentsForPullRequestData"`
-	NextToken                  string                   `json:"nextToken"`
+	CommentsForPullRequestData []CommentsForPullRequest `json:"commentsForPullRequestData,omitzero"`
+	NextToken                  string                   `json:"nextToken,omitzero"`
 }
 
 // GetCommitInput is the input of GetCommit.
 type GetCommitInput struct {
-	RepositoryName string `json:"repositoryName"`
-	CommitId       string `json:"commitId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	CommitId       string `json:"commitId,omitzero"`
 }
 
 // GetCommitOutput is the output of GetCommit.
 type GetCommitOutput struct {
-	Commit *Commit `json:"commit"`
+	Commit *Commit `json:"commit,omitzero"`
 }
 
 // GetDifferencesInput is the input of GetDifferences.
 type GetDifferencesInput struct {
-	RepositoryName        string `json:"repositoryName"`
-	BeforeCommitSpecifier string `json:"beforeCommitSpecifier"`
-	AfterCommitSpecifier  string `json:"afterCommitSpecifier"`
-	BeforePath            string `json:"beforePath"`
-	AfterPath             string `json:"afterPath"`
-	MaxResults            *int32 `json:"MaxResults"`
-	NextToken             string `json:"NextToken"`
+	RepositoryName        string `json:"repositoryName,omitzero"`
+	BeforeCommitSpecifier string `json:"beforeCommitSpecifier,omitzero"`
+	AfterCommitSpecifier  string `json:"afterCommitSpecifier,omitzero"`
+	BeforePath            string `json:"beforePath,omitzero"`
+	AfterPath             string `json:"afterPath,omitzero"`
+	MaxResults            *int32 `json:"MaxResults,omitzero"`
+	NextToken             string `json:"NextToken,omitzero"`
 }
 
 // GetDifferencesOutput is the output of GetDifferences.
 type GetDifferencesOutput struct {
-	Differences []Difference `json:"differences"`
-	NextToken   string       `json:"NextToken"`
+	Differences []Difference `json:"differences,omitzero"`
+	NextToken   string       `json:"NextToken,omitzero"`
 }
 
 // GetFileInput is the input of GetFile.
 type GetFileInput struct {
-	RepositoryName  string `json:"repositoryName"`
-	CommitSpecifier string `json:"commitSpecifier"`
-	FilePath        string `json:"filePath"`
+	RepositoryName  string `json:"repositoryName,omitzero"`
+	CommitSpecifier string `json:"commitSpecifier,omitzero"`
+	FilePath        string `json:"filePath,omitzero"`
 }
 
 // GetFileOutput is the output of GetFile.
 type GetFileOutput struct {
-	CommitId    string `json:"commitId"`
-	BlobId      string `json:"blobId"`
-	FilePath    string `json:"filePath"`
-	FileMode    string `json:"fileMode"`
-	FileSize    *int64 `json:"fileSize"`
-	FileContent []byte `json:"fileContent"`
+	CommitId    string `json:"commitId,omitzero"`
+	BlobId      string `json:"blobId,omitzero"`
+	FilePath    string `json:"filePath,omitzero"`
+	FileMode    string `json:"fileMode,omitzero"`
+	FileSize    *int64 `json:"fileSize,omitzero"`
+	FileContent []byte `json:"fileContent,omitzero"`
 }
 
 // GetFolderInput is the input of GetFolder.
 type GetFolderInput struct {
-	RepositoryName  string `json:"repositoryName"`
-	CommitSpecifier string `json:"commitSpecifier"`
-	FolderPath      string `json:"folderPath"`
+	RepositoryName  string `json:"repositoryName,omitzero"`
+	CommitSpecifier string `json:"commitSpecifier,omitzero"`
+	FolderPath      string `json:"folderPath,omitzero"`
 }
 
 // GetFolderOutput is the output of GetFolder.
 type GetFolderOutput struct {
-	CommitId      string         `json:"commitId"`
-	FolderPath    string         `json:"folderPath"`
-	TreeId        string         `json:"treeId"`
-	SubFolders    []Folder       `json:"subFolders"`
-	Files         []File         `json:"files"`
-	SymbolicLinks []SymbolicLink `json:"symbolicLinks"`
-	SubModules    []SubModule    `json:"subModules"`
+	CommitId      string         `json:"commitId,omitzero"`
+	FolderPath    string         `json:"folderPath,omitzero"`
+	TreeId        string         `json:"treeId,omitzero"`
+	SubFolders    []Folder       `json:"subFolders,omitzero"`
+	Files         []File         `json:"files,omitzero"`
+	SymbolicLinks []SymbolicLink `json:"symbolicLinks,omitzero"`
+	SubModules    []SubModule    `json:"subModules,omitzero"`
 }
 
 // GetMergeCommitInput is the input of GetMergeCommit.
 type GetMergeCommitInput struct {
-	RepositoryName             string `json:"repositoryName"`
-	SourceCommitSpecifier      string `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string `json:"destinationCommitSpecifier"`
-	ConflictDetailLevel        string `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string `json:"conflictResolutionStrategy"`
+	RepositoryName             string `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string `json:"destinationCommitSpecifier,omitzero"`
+	ConflictDetailLevel        string `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string `json:"conflictResolutionStrategy,omitzero"`
 }
 
 // GetMergeCommitOutput is the output of GetMergeCommit.
 type GetMergeCommitOutput struct {
-	SourceCommitId      string `json:"sourceCommitId"`
-	DestinationCommitId string `json:"destinationCommitId"`
-	BaseCommitId        string `json:"baseCommitId"`
-	MergedCommitId      string `json:"mergedCommitId"`
+	SourceCommitId      string `json:"sourceCommitId,omitzero"`
+	DestinationCommitId string `json:"destinationCommitId,omitzero"`
+	BaseCommitId        string `json:"baseCommitId,omitzero"`
+	MergedCommitId      string `json:"mergedCommitId,omitzero"`
 }
 
 // GetMergeConflictsInput is the input of GetMergeConflicts.
 type GetMergeConflictsInput struct {
-	RepositoryName             string `json:"repositoryName"`
-	DestinationCommitSpecifier string `json:"destinationCommitSpecifier"`
-	SourceCommitSpecifier      string `json:"sourceCommitSpecifier"`
-	MergeOption                string `json:"mergeOption"`
-	ConflictDetailLevel        string `json:"conflictDetailLevel"`
-	MaxConflictFiles           *int32 `json:"maxConflictFiles"`
-	ConflictResolutionStrategy string `json:"conflictResolutionStrategy"`
-	NextToken                  string `json:"nextToken"`
+	RepositoryName             string `json:"repositoryName,omitzero"`
+	DestinationCommitSpecifier string `json:"destinationCommitSpecifier,omitzero"`
+	SourceCommitSpecifier      string `json:"sourceCommitSpecifier,omitzero"`
+	MergeOption                string `json:"mergeOption,omitzero"`
+	ConflictDetailLevel        string `json:"conflictDetailLevel,omitzero"`
+	MaxConflictFiles           *int32 `json:"maxConflictFiles,omitzero"`
+	ConflictResolutionStrategy string `json:"conflictResolutionStrategy,omitzero"`
+	NextToken                  string `json:"nextToken,omitzero"`
 }
 
 // GetMergeConflictsOutput is the output of GetMergeConflicts.
 type GetMergeConflictsOutput struct {
-	Mergeable            *bool              `json:"mergeable"`
-	DestinationCommitId  string             `json:"destinationCommitId"`
-	SourceCommitId       string             `json:"sourceCommitId"`
-	BaseCommitId         string             `json:"baseCommitId"`
-	ConflictMetadataList []ConflictMetadata `json:"conflictMetadataList"`
-	NextToken            string             `json:"nextToken"`
+	Mergeable            *bool              `json:"mergeable,omitzero"`
+	DestinationCommitId  string             `json:"destinationCommitId,omitzero"`
+	SourceCommitId       string             `json:"sourceCommitId,omitzero"`
+	BaseCommitId         string             `json:"baseCommitId,omitzero"`
+	ConflictMetadataList []ConflictMetadata `json:"conflictMetadataList,omitzero"`
+	NextToken            string             `json:"nextToken,omitzero"`
 }
 
 // GetMergeOptionsInput is the input of GetMergeOptions.
 type GetMergeOptionsInput struct {
-	RepositoryName             string `json:"repositoryName"`
-	SourceCommitSpecifier      string `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string `json:"destinationCommitSpecifier"`
-	ConflictDetailLevel        string `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string `json:"conflictResolutionStrategy"`
+	RepositoryName             string `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string `json:"destinationCommitSpecifier,omitzero"`
+	ConflictDetailLevel        string `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string `json:"conflictResolutionStrategy,omitzero"`
 }
 
 // GetMergeOptionsOutput is the output of GetMergeOptions.
 type GetMergeOptionsOutput struct {
-	MergeOptions        []string `json:"mergeOptions"`
-	SourceCommitId      string   `json:"sourceCommitId"`
-	DestinationCommitId string   `json:"destinationCommitId"`
-	BaseCommitId        string   `json:"baseCommitId"`
+	MergeOptions        []string `json:"mergeOptions,omitzero"`
+	SourceCommitId      string   `json:"sourceCommitId,omitzero"`
+	DestinationCommitId string   `json:"destinationCommitId,omitzero"`
+	BaseCommitId        string   `json:"baseCommitId,omitzero"`
 }
 
 // GetPullRequestApprovalStatesInput is the input of GetPullRequestApprovalStates.
 type GetPullRequestApprovalStatesInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	RevisionId    string `json:"revisionId"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	RevisionId    string `json:"revisionId,omitzero"`
 }
 
 // GetPullRequestApprovalStatesOutput is the output of GetPullRequestApprovalStates.
 type GetPullRequestApprovalStatesOutput struct {
-	Approvals []Approval `json:"approvals"`
+	Approvals []Approval `json:"approvals,omitzero"`
 }
 
 // GetPullRequestInput is the input of GetPullRequest.
 type GetPullRequestInput struct {
-	PullRequestId string `json:"pullRequestId"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
 }
 
 // GetPullRequestOutput is the output of GetPullRequest.
 type GetPullRequestOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // GetPullRequestOverrideStateInput is the input of GetPullRequestOverrideState.
 type GetPullRequestOverrideStateInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	RevisionId    string `json:"revisionId"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	RevisionId    string `json:"revisionId,omitzero"`
 }
 
 // GetPullRequestOverrideStateOutput is the output of GetPullRequestOverrideState.
 type GetPullRequestOverrideStateOutput struct {
-	Overridden *bool  `json:"overridden"`
-	Overrider  string `json:"overrider"`
+	Overridden *bool  `json:"overridden,omitzero"`
+	Overrider  string `json:"overrider,omitzero"`
 }
 
 // GetRepositoryInput is the input of GetRepository.
 type GetRepositoryInput struct {
-	RepositoryName string `json:"repositoryName"`
+	RepositoryName string `json:"repositoryName,omitzero"`
 }
 
 // GetRepositoryOutput is the output of GetRepository.
 type GetRepositoryOutput struct {
-	RepositoryMetadata *RepositoryMetadata `json:"repositoryMetadata"`
+	RepositoryMetadata *RepositoryMetadata `json:"repositoryMetadata,omitzero"`
 }
 
 // GetRepositoryTriggersInput is the input of GetRepositoryTriggers.
 type GetRepositoryTriggersInput struct {
-	RepositoryName string `json:"repositoryName"`
+	RepositoryName string `json:"repositoryName,omitzero"`
 }
 
 // GetRepositoryTriggersOutput is the output of GetRepositoryTriggers.
 type GetRepositoryTriggersOutput struct {
-	ConfigurationId string              `json:"configurationId"`
-	Triggers        []RepositoryTrigger `json:"triggers"`
+	ConfigurationId string              `json:"configurationId,omitzero"`
+	Triggers        []RepositoryTrigger `json:"triggers,omitzero"`
 }
 
 // IsBinaryFile is a structure of the API.
 type IsBinaryFile struct {
-	Source      *bool `json:"source"`
-	Destination *bool `json:"destination"`
-	Base        *bool `json:"base"`
+	Source      *bool `json:"source,omitzero"`
+	Destination *bool `json:"destination,omitzero"`
+	Base        *bool `json:"base,omitzero"`
 }
 
 // ListApprovalRuleTemplatesInput is the input of ListApprovalRuleTemplates.
 type ListApprovalRuleTemplatesInput struct {
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
 }
 
 // ListApprovalRuleTemplatesOutput is the output of ListApprovalRuleTemplates.
 type ListApprovalRuleTemplatesOutput struct {
-	ApprovalRuleTemplateNames []string `json:"approvalRuleTemplateNames"`
-	NextToken                 string   `json:"nextToken"`
+	ApprovalRuleTemplateNames []string `json:"approvalRuleTemplateNames,omitzero"`
+	NextToken                 string   `json:"nextToken,omitzero"`
 }
 
 // ListAssociatedApprovalRuleTemplatesForRepositoryInput is the input of ListAssociatedApprovalRuleTemplatesForRepository.
 type ListAssociatedApprovalRuleTemplatesForRepositoryInput struct {
-	RepositoryName string `json:"repositoryName"`
-	NextToken      string `json:"nextToken"`
-	MaxResults     *int32 `json:"maxResults"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
+	MaxResults     *int32 `json:"maxResults,omitzero"`
 }
 
 // ListAssociatedApprovalRuleTemplatesForRepositoryOutput is the output of ListAssociatedApprovalRuleTemplatesForRepository.
 type ListAssociatedApprovalRuleTemplatesForRepositoryOutput struct {
-	ApprovalRuleTemplateNames []string `json:"approvalRuleTemplateNames"`
-	NextToken                 string   `json:"nextToken"`
+	ApprovalRuleTemplateNames []string `json:"approvalRuleTemplateNames,omitzero"`
+	NextToken                 string   `json:"nextToken,omitzero"`
 }
 
 // ListBranchesInput is the input of ListBranches.
 type ListBranchesInput struct {
-	RepositoryName string `json:"repositoryName"`
-	NextToken      string `json:"nextToken"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
 }
 
 // ListBranchesOutput is the output of ListBranches.
 type ListBranchesOutput struct {
-	Branches  []string `json:"branches"`
-	NextToken string   `json:"nextToken"`
+	Branches  []string `json:"branches,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // ListFileCommitHistoryInput is the input of ListFileCommitHistory.
 type ListFileCommitHistoryInput struct {
-	RepositoryName  string `json:"repositoryName"`
-	CommitSpecifier string `json:"commitSpecifier"`
-	FilePath        string `json:"filePath"`
-	MaxResults      *int32 `json:"maxResults"`
-	NextToken       string `json:"nextToken"`
+	RepositoryName  string `json:"repositoryName,omitzero"`
+	CommitSpecifier string `json:"commitSpecifier,omitzero"`
+	FilePath        string `json:"filePath,omitzero"`
+	MaxResults      *int32 `json:"maxResults,omitzero"`
+	NextToken       string `json:"nextToken,omitzero"`
 }
 
 // ListFileCommitHistoryOutput is the output of ListFileCommitHistory.
 type ListFileCommitHistoryOutput struct {
-	RevisionDag []FileVersion `json:"revisionDag"`
-	NextToken   string        `json:"nextToken"`
+	RevisionDag []FileVersion `json:"revisionDag,omitzero"`
+	NextToken   string        `json:"nextToken,omitzero"`
 }
 
 // ListPullRequestsInput is the input of ListPullRequests.
 type ListPullRequestsInput struct {
-	RepositoryName    string `json:"repositoryName"`
-	AuthorArn         string `json:"authorArn"`
-	PullRequestStatus string `json:"pullRequestStatus"`
-	NextToken         string `json:"nextToken"`
-	MaxResults        *int32 `json:"maxResults"`
+	RepositoryName    string `json:"repositoryName,omitzero"`
+	AuthorArn         string `json:"authorArn,omitzero"`
+	PullRequestStatus string `json:"pullRequestStatus,omitzero"`
+	NextToken         string `json:"nextToken,omitzero"`
+	MaxResults        *int32 `json:"maxResults,omitzero"`
 }
 
 // ListPullRequestsOutput is the output of ListPullRequests.
 type ListPullRequestsOutput struct {
-	PullRequestIds []string `json:"pullRequestIds"`
-	NextToken      string   `json:"nextToken"`
+	PullRequestIds []string `json:"pullRequestIds,omitzero"`
+	NextToken      string   `json:"nextToken,omitzero"`
 }
 
 // ListRepositoriesForApprovalRuleTemplateInput is the input of ListRepositoriesForApprovalRuleTemplate.
 type ListRepositoriesForApprovalRuleTemplateInput struct {
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
-	NextToken                string `json:"nextToken"`
-	MaxResults               *int32 `json:"maxResults"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
+	NextToken                string `json:"nextToken,omitzero"`
+	MaxResults               *int32 `json:"maxResults,omitzero"`
 }
 
 // ListRepositoriesForApprovalRuleTemplateOutput is the output of ListRepositoriesForApprovalRuleTemplate.
 type ListRepositoriesForApprovalRuleTemplateOutput struct {
-	RepositoryNames []string `json:"repositoryNames"`
-	NextToken       string   `json:"nextToken"`
+	RepositoryNames []string `json:"repositoryNames,omitzero"`
+	NextToken       string   `json:"nextToken,omitzero"`
 }
 
 // ListRepositoriesInput is the input of ListRepositories.
 type ListRepositoriesInput struct {
-	NextToken string `json:"nextToken"`
-	SortBy    string `json:"sortBy"`
-	Order     string `json:"order"`
+	NextToken string `json:"nextToken,omitzero"`
+	SortBy    string `json:"sortBy,omitzero"`
+	Order     string `json:"order,omitzero"`
 }
 
 // ListRepositoriesOutput is the output of ListRepositories.
 type ListRepositoriesOutput struct {
-	Repositories []RepositoryNameIdPair `json:"repositories"`
-	NextToken    string                 `json:"nextToken"`
+	Repositories []RepositoryNameIdPair `json:"repositories,omitzero"`
+	NextToken    string                 `json:"nextToken,omitzero"`
 }
 
 // ListTagsForResourceInput is the input of ListTagsForResource.
 type ListTagsForResourceInput struct {
-	ResourceArn string `json:"resourceArn"`
-	NextToken   string `json:"nextToken"`
+	ResourceArn string `json:"resourceArn,omitzero"`
+	NextToken   string `json:"nextToken,omitzero"`
 }
 
 // ListTagsForResourceOutput is the output of ListTagsForResource.
 type ListTagsForResourceOutput struct {
-	Tags      map[string]string `json:"tags"`
-	NextToken string            `json:"nextToken"`
+	Tags      map[string]string `json:"tags,omitzero"`
+	NextToken string            `json:"nextToken,omitzero"`
 }
 
 // Location is a structure of the API.
 type Location struct {
-	FilePath            string `json:"filePath"`
-	FilePosition        *int64 `json:"filePosition"`
-	RelativeFileVersion string `json:"relativeFileVersion"`
+	FilePath            string `json:"filePath,omitzero"`
+	FilePosition        *int64 `json:"filePosition,omitzero"`
+	RelativeFileVersion string `json:"relativeFileVersion,omitzero"`
 }
 
 // MergeBranchesByFastForwardInput is the input of MergeBranchesByFastForward.
 type MergeBranchesByFastForwardInput struct {
-	RepositoryName             string `json:"repositoryName"`
-	SourceCommitSpecifier      string `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string `json:"destinationCommitSpecifier"`
-	TargetBranch               string `json:"targetBranch"`
+	RepositoryName             string `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string `json:"destinationCommitSpecifier,omitzero"`
+	TargetBranch               string `json:"targetBranch,omitzero"`
 }
 
 // MergeBranchesByFastForwardOutput is the output of MergeBranchesByFastForward.
 type MergeBranchesByFastForwardOutput struct {
-	CommitId string `json:"commitId"`
-	TreeId   string `json:"treeId"`
+	CommitId string `json:"commitId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
 }
 
 // MergeBranchesBySquashInput is the input of MergeBranchesBySquash.
 type MergeBranchesBySquashInput struct {
-	RepositoryName             string              `json:"repositoryName"`
-	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier"`
-	TargetBranch               string              `json:"targetBranch"`
-	ConflictDetailLevel        string              `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy"`
-	AuthorName                 string              `json:"authorName"`
-	Email                      string              `json:"email"`
-	CommitMessage              string              `json:"commitMessage"`
-	KeepEmptyFolders           *bool               `json:"keepEmptyFolders"`
-	ConflictResolution         *ConflictResolution `json:"conflictResolution"`
+	RepositoryName             string              `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier,omitzero"`
+	TargetBranch               string              `json:"targetBranch,omitzero"`
+	ConflictDetailLevel        string              `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy,omitzero"`
+	AuthorName                 string              `json:"authorName,omitzero"`
+	Email                      string              `json:"email,omitzero"`
+	CommitMessage              string              `json:"commitMessage,omitzero"`
+	KeepEmptyFolders           *bool               `json:"keepEmptyFolders,omitzero"`
+	ConflictResolution         *ConflictResolution `json:"conflictResolution,omitzero"`
 }
 
 // MergeBranchesBySquashOutput is the output of MergeBranchesBySquash.
 type MergeBranchesBySquashOutput struct {
-	CommitId string `json:"commitId"`
-	TreeId   string `json:"treeId"`
+	CommitId string `json:"commitId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
 }
 
 // MergeBranchesByThreeWayInput is the input of MergeBranchesByThreeWay.
 type MergeBranchesByThreeWayInput struct {
-	RepositoryName             string              `json:"repositoryName"`
-	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier"`
-	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier"`
-	TargetBranch               string              `json:"targetBranch"`
-	ConflictDetailLevel        string              `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy"`
-	AuthorName                 string              `json:"authorName"`
-	Email                      string              `json:"email"`
-	CommitMessage              string              `json:"commitMessage"`
-	KeepEmptyFolders           *bool               `json:"keepEmptyFolders"`
-	ConflictResolution         *ConflictResolution `json:"conflictResolution"`
+	RepositoryName             string              `json:"repositoryName,omitzero"`
+	SourceCommitSpecifier      string              `json:"sourceCommitSpecifier,omitzero"`
+	DestinationCommitSpecifier string              `json:"destinationCommitSpecifier,omitzero"`
+	TargetBranch               string              `json:"targetBranch,omitzero"`
+	ConflictDetailLevel        string              `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy,omitzero"`
+	AuthorName                 string              `json:"authorName,omitzero"`
+	Email                      string              `json:"email,omitzero"`
+	CommitMessage              string              `json:"commitMessage,omitzero"`
+	KeepEmptyFolders           *bool               `json:"keepEmptyFolders,omitzero"`
+	ConflictResolution         *ConflictResolution `json:"conflictResolution,omitzero"`
 }
 
 // MergeBranchesByThreeWayOutput is the output of MergeBranchesByThreeWay.
 type MergeBranchesByThreeWayOutput struct {
-	CommitId string `json:"commitId"`
-	TreeId   string `json:"treeId"`
+	CommitId string `json:"commitId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
 }
 
 // MergeHunk is a structure of the API.
 type MergeHunk struct {
-	IsConflict  *bool            `json:"isConflict"`
-	Source      *MergeHunkDetail `json:"source"`
-	Destination *MergeHunkDetail `json:"destination"`
-	Base        *MergeHunkDetail `json:"base"`
+	IsConflict  *bool            `json:"isConflict,omitzero"`
+	Source      *MergeHunkDetail `json:"source,omitzero"`
+	Destination *MergeHunkDetail `json:"destination,omitzero"`
+	Base        *MergeHunkDetail `json:"base,omitzero"`
 }
 
 // MergeHunkDetail is a structure of the API.
 type MergeHunkDetail struct {
-	StartLine   *int32 `json:"startLine"`
-	EndLine     *int32 `json:"endLine"`
-	HunkContent string `json:"hunkContent"`
+	StartLine   *int32 `json:"startLine,omitzero"`
+	EndLine     *int32 `json:"endLine,omitzero"`
+	HunkContent string `json:"hunkContent,omitzero"`
 }
 
 // MergeMetadata is a structure of the API.
 type MergeMetadata struct {
-	IsMerged      *bool  `json:"isMerged"`
-	MergedBy      string `json:"mergedBy"`
-	MergeCommitId string `json:"mergeCommitId"`
-	MergeOption   string `json:"mergeOption"`
+	IsMerged      *bool  `json:"isMerged,omitzero"`
+	MergedBy      string `json:"mergedBy,omitzero"`
+	MergeCommitId string `json:"mergeCommitId,omitzero"`
+	MergeOption   string `json:"mergeOption,omitzero"`
 }
 
 // MergeOperations is a structure of the API.
 type MergeOperations struct {
-	Source      string `json:"source"`
-	Destination string `json:"destination"`
+	Source      string `json:"source,omitzero"`
+	Destination string `json:"destination,omitzero"`
 }
 
 // MergePullRequestByFastForwardInput is the input of MergePullRequestByFastForward.
 type MergePullRequestByFastForwardInput struct {
-	PullRequestId  string `json:"pullRequestId"`
-	RepositoryName string `json:"repositoryName"`
-	SourceCommitId string `json:"sourceCommitId"`
+	PullRequestId  string `json:"pullRequestId,omitzero"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	SourceCommitId string `json:"sourceCommitId,omitzero"`
 }
 
 // MergePullRequestByFastForwardOutput is the output of MergePullRequestByFastForward.
 type MergePullRequestByFastForwardOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // MergePullRequestBySquashInput is the input of MergePullRequestBySquash.
 type MergePullRequestBySquashInput struct {
-	PullRequestId              string              `json:"pullRequestId"`
-	RepositoryName             string              `json:"repositoryName"`
-	SourceCommitId             string              `json:"sourceCommitId"`
-	ConflictDetailLevel        string              `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy"`
-	CommitMessage              string              `json:"commitMessage"`
-	AuthorName                 string              `json:"authorName"`
-	Email                      string              `json:"email"`
-	KeepEmptyFolders           *bool               `json:"keepEmptyFolders"`
-	ConflictResolution         *ConflictResolution `json:"conflictResolution"`
+	PullRequestId              string              `json:"pullRequestId,omitzero"`
+	RepositoryName             string              `json:"repositoryName,omitzero"`
+	SourceCommitId             string              `json:"sourceCommitId,omitzero"`
+	ConflictDetailLevel        string              `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy,omitzero"`
+	CommitMessage              string              `json:"commitMessage,omitzero"`
+	AuthorName                 string              `json:"authorName,omitzero"`
+	Email                      string              `json:"email,omitzero"`
+	KeepEmptyFolders           *bool               `json:"keepEmptyFolders,omitzero"`
+	ConflictResolution         *ConflictResolution `json:"conflictResolution,omitzero"`
 }
 
 // MergePullRequestBySquashOutput is the output of MergePullRequestBySquash.
 type MergePullRequestBySquashOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // MergePullRequestByThreeWayInput is the input of MergePullRequestByThreeWay.
 type MergePullRequestByThreeWayInput struct {
-	PullRequestId              string              `json:"pullRequestId"`
-	RepositoryName             string              `json:"repositoryName"`
-	SourceCommitId             string              `json:"sourceCommitId"`
-	ConflictDetailLevel        string              `json:"conflictDetailLevel"`
-	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy"`
-	CommitMessage              string              `json:"commitMessage"`
-	AuthorName                 string              `json:"authorName"`
-	Email                      string              `json:"email"`
-	KeepEmptyFolders           *bool               `json:"keepEmptyFolders"`
-	ConflictResolution         *ConflictResolution `json:"conflictResolution"`
+	PullRequestId              string              `json:"pullRequestId,omitzero"`
+	RepositoryName             string              `json:"repositoryName,omitzero"`
+	SourceCommitId             string              `json:"sourceCommitId,omitzero"`
+	ConflictDetailLevel        string              `json:"conflictDetailLevel,omitzero"`
+	ConflictResolutionStrategy string              `json:"conflictResolutionStrategy,omitzero"`
+	CommitMessage              string              `json:"commitMessage,omitzero"`
+	AuthorName                 string              `json:"authorName,omitzero"`
+	Email                      string              `json:"email,omitzero"`
+	KeepEmptyFolders           *bool               `json:"keepEmptyFolders,omitzero"`
+	ConflictResolution         *ConflictResolution `json:"conflictResolution,omitzero"`
 }
 
 // MergePullRequestByThreeWayOutput is the output of MergePullRequestByThreeWay.
 type MergePullRequestByThreeWayOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // ObjectTypes is a structure of the API.
 type ObjectTypes struct {
-	Source      string `json:"source"`
-	Destination string `json:"destination"`
-	Base        string `json:"base"`
+	Source      string `json:"source,omitzero"`
+	Destination string `json:"destination,omitzero"`
+	Base        string `json:"base,omitzero"`
 }
 
 // OriginApprovalRuleTemplate is a structure of the API.
 type OriginApprovalRuleTemplate struct {
-	ApprovalRuleTemplateId   string `json:"approvalRuleTemplateId"`
-	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName"`
+	ApprovalRuleTemplateId   string `json:"approvalRuleTemplateId,omitzero"`
+	ApprovalRuleTemplateName string `json:"approvalRuleTemplateName,omitzero"`
 }
 
 // OverridePullRequestApprovalRulesInput is the input of OverridePullRequestApprovalRules.
 type OverridePullRequestApprovalRulesInput struct {
-	PullRequestId  string `json:"pullRequestId"`
-	RevisionId     string `json:"revisionId"`
-	OverrideStatus string `json:"overrideStatus"`
+	PullRequestId  string `json:"pullRequestId,omitzero"`
+	RevisionId     string `json:"revisionId,omitzero"`
+	OverrideStatus string `json:"overrideStatus,omitzero"`
 }
 
 // PostCommentForComparedCommitInput is the input of PostCommentForComparedCommit.
 type PostCommentForComparedCommitInput struct {
-	RepositoryName     string    `json:"repositoryName"`
-	BeforeCommitId     string    `json:"beforeCommitId"`
-	AfterCommitId      string    `json:"afterCommitId"`
-	Location           *Location `json:"location"`
-	Content            string    `json:"content"`
-	ClientRequestToken string    `json:"clientRequestToken"`
+	RepositoryName     string    `json:"repositoryName,omitzero"`
+	BeforeCommitId     string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId      string    `json:"afterCommitId,omitzero"`
+	Location           *Location `json:"location,omitzero"`
+	Content            string    `json:"content,omitzero"`
+	ClientRequestToken string    `json:"clientRequestToken,omitzero"`
 }
 
 // PostCommentForComparedCommitOutput is the output of PostCommentForComparedCommit.
 type PostCommentForComparedCommitOutput struct {
-	RepositoryName string    `json:"repositoryName"`
-	BeforeCommitId string    `json:"beforeCommitId"`
-	AfterCommitId  string    `json:"afterCommitId"`
-	BeforeBlobId   string    `json:"beforeBlobId"`
-	AfterBlobId    string    `json:"afterBlobId"`
-	Location       *Location `json:"location"`
-	Comment        *Comment  `json:"comment"`
+	RepositoryName string    `json:"repositoryName,omitzero"`
+	BeforeCommitId string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string    `json:"afterCommitId,omitzero"`
+	BeforeBlobId   string    `json:"beforeBlobId,omitzero"`
+	AfterBlobId    string    `json:"afterBlobId,omitzero"`
+	Location       *Location `json:"location,omitzero"`
+	Comment        *Comment  `json:"comment,omitzero"`
 }
 
 // PostCommentForPullRequestInput is the input of PostCommentForPullRequest.
 type PostCommentForPullRequestInput struct {
-	PullRequestId      string    `json:"pullRequestId"`
-	RepositoryName     string    `json:"repositoryName"`
-	BeforeCommitId     string    `json:"beforeCommitId"`
-	AfterCommitId      string    `json:"afterCommitId"`
-	Location           *Location `json:"location"`
-	Content            string    `json:"content"`
-	ClientRequestToken string    `json:"clientRequestToken"`
+	PullRequestId      string    `json:"pullRequestId,omitzero"`
+	RepositoryName     string    `json:"repositoryName,omitzero"`
+	BeforeCommitId     string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId      string    `json:"afterCommitId,omitzero"`
+	Location           *Location `json:"location,omitzero"`
+	Content            string    `json:"content,omitzero"`
+	ClientRequestToken string    `json:"clientRequestToken,omitzero"`
 }
 
 // PostCommentForPullRequestOutput is the output of PostCommentForPullRequest.
 type PostCommentForPullRequestOutput struct {
-	RepositoryName string    `json:"repositoryName"`
-	PullRequestId  string    `json:"pullRequestId"`
-	BeforeCommitId string    `json:"beforeCommitId"`
-	AfterCommitId  string    `json:"afterCommitId"`
-	BeforeBlobId   string    `json:"beforeBlobId"`
-	AfterBlobId    string    `json:"afterBlobId"`
-	Location       *Location `json:"location"`
-	Comment        *Comment  `json:"comment"`
+	RepositoryName string    `json:"repositoryName,omitzero"`
+	PullRequestId  string    `json:"pullRequestId,omitzero"`
+	BeforeCommitId string    `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string    `json:"afterCommitId,omitzero"`
+	BeforeBlobId   string    `json:"beforeBlobId,omitzero"`
+	AfterBlobId    string    `json:"afterBlobId,omitzero"`
+	Location       *Location `json:"location,omitzero"`
+	Comment        *Comment  `json:"comment,omitzero"`
 }
 
 // PostCommentReplyInput is the input of PostCommentReply.
 type PostCommentReplyInput struct {
-	InReplyTo          string `json:"inReplyTo"`
-	ClientRequestToken string `json:"clientRequestToken"`
-	Content            string `json:"content"`
+	InReplyTo          string `json:"inReplyTo,omitzero"`
+	ClientRequestToken string `json:"clientRequestToken,omitzero"`
+	Content            string `json:"content,omitzero"`
 }
 
 // PostCommentReplyOutput is the output of PostCommentReply.
 type PostCommentReplyOutput struct {
-	Comment *Comment `json:"comment"`
+	Comment *Comment `json:"comment,omitzero"`
 }
 
 // PullRequest is a structure of the API.
 type PullRequest struct {
-	PullRequestId      string              `json:"pullRequestId"`
-	Title              string              `json:"title"`
-	Description        string              `json:"description"`
-	LastActivityDate   *time.Time          `json:"lastActivityDate"`
-	CreationDate       *time.Time          `json:"creationDate"`
-	PullRequestStatus  string              `json:"pullRequestStatus"`
-	AuthorArn          string              `json:"authorArn"`
-	PullRequestTargets []PullRequestTarget `json:"pullRequestTargets"`
-	ClientRequestToken string              `json:"clientRequestToken"`
-	RevisionId         string              `json:"revisionId"`
-	ApprovalRules      []ApprovalRule      `json:"approvalRules"`
+	PullRequestId      string              `json:"pullRequestId,omitzero"`
+	Title              string              `json:"title,omitzero"`
+	Description        string              `json:"description,omitzero"`
+	LastActivityDate   *time.Time          `json:"lastActivityDate,omitzero"`
+	CreationDate       *time.Time          `json:"creationDate,omitzero"`
+	PullRequestStatus  string              `json:"pullRequestStatus,omitzero"`
+	AuthorArn          string              `json:"authorArn,omitzero"`
+	PullRequestTargets []PullRequestTarget `json:"pullRequestTargets,omitzero"`
+	ClientRequestToken string              `json:"clientRequestToken,omitzero"`
+	RevisionId         string              `json:"revisionId,omitzero"`
+	ApprovalRules      []ApprovalRule      `json:"approvalRules,omitzero"`
 }
 
 // PullRequestCreatedEventMetadata is a structure of the API.
 type PullRequestCreatedEventMetadata struct {
-	RepositoryName      string `json:"repositoryName"`
-	SourceCommitId      string `json:"sourceCommitId"`
-	DestinationCommitId string `json:"destinationCommitId"`
-	MergeBase           string `json:"mergeBase"`
+	RepositoryName      string `json:"repositoryName,omitzero"`
+	SourceCommitId      string `json:"sourceCommitId,omitzero"`
+	DestinationCommitId string `json:"destinationCommitId,omitzero"`
+	MergeBase           string `json:"mergeBase,omitzero"`
 }
 
 // PullRequestEvent is a structure of the API.
 type PullRequestEvent struct {
-	PullRequestId                                  string                                          `json:"pullRequestId"`
-	EventDate                                      *time.Time                                      `json:"eventDate"`
-	PullRequestEventType                           string                                          `json:"pullRequestEventType"`
-	ActorArn                                       string                                          `json:"actorArn"`
-	PullRequestCreatedEventMetadata                *PullRequestCreatedEventMetadata                `json:"pullRequestCreatedEventMetadata"`
-	PullRequestStatusChangedEventMetadata          *PullRequestStatusChangedEventMetadata          `json:"pullRequestStatusChangedEventMetadata"`
-	PullRequestSourceReferenceUpdatedEventMetadata *PullRequestSourceReferenceUpdatedEventMetadata `json:"pullRequestSourceReferenceUpdatedEventMetadata"`
-	PullRequestMergedStateChangedEventMetadata     *PullRequestMergedStateChangedEventMetadata     `json:"pullRequestMergedStateChangedEventMetadata"`
-	ApprovalRuleEventMetadata                      *ApprovalRuleEventMetadata                      `json:"approvalRuleEventMetadata"`
-	ApprovalStateChangedEventMetadata              *ApprovalStateChangedEventMetadata              `json:"approvalStateChangedEventMetadata"`
-	ApprovalRuleOverriddenEventMetadata            *ApprovalRuleOverriddenEventMetadata            `json:"approvalRuleOverriddenEventMetadata"`
+	PullRequestId                                  string                                          `json:"pullRequestId,omitzero"`
+	EventDate                                      *time.Time                                      `json:"eventDate,omitzero"`
+	PullRequestEventType                           string                                          `json:"pullRequestEventType,omitzero"`
+	ActorArn                                       string                                          `json:"actorArn,omitzero"`
+	PullRequestCreatedEventMetadata                *PullRequestCreatedEventMetadata                `json:"pullRequestCreatedEventMetadata,omitzero"`
+	PullRequestStatusChangedEventMetadata          *PullRequestStatusChangedEventMetadata          `json:"pullRequestStatusChangedEventMetadata,omitzero"`
+	PullRequestSourceReferenceUpdatedEventMetadata *PullRequestSourceReferenceUpdatedEventMetadata `json:"pullRequestSourceReferenceUpdatedEventMetadata,omitzero"`
+	PullRequestMergedStateChangedEventMetadata     *PullRequestMergedStateChangedEventMetadata     `json:"pullRequestMergedStateChangedEventMetadata,omitzero"`
+	ApprovalRuleEventMetadata                      *ApprovalRuleEventMetadata                      `json:"approvalRuleEventMetadata,omitzero"`
+	ApprovalStateChangedEventMetadata              *ApprovalStateChangedEventMetadata              `json:"approvalStateChangedEventMetadata,omitzero"`
+	ApprovalRuleOverriddenEventMetadata            *ApprovalRuleOverriddenEventMetadata            `json:"approvalRuleOverriddenEventMetadata,omitzero"`
 }
 
 // PullRequestMergedStateChangedEventMetadata is a structure of the API.
 type PullRequestMergedStateChangedEventMetadata struct {
-	RepositoryName       string         `json:"repositoryName"`
-	DestinationReference string         `json:"destinationReference"`
-	MergeMetadata        *MergeMetadata `json:"mergeMetadata"`
+	RepositoryName       string         `json:"repositoryName,omitzero"`
+	DestinationReference string         `json:"destinationReference,omitzero"`
+	MergeMetadata        *MergeMetadata `json:"mergeMetadata,omitzero"`
 }
 
 // PullRequestSourceReferenceUpdatedEventMetadata is a structure of the API.
 type PullRequestSourceReferenceUpdatedEventMetadata struct {
-	RepositoryName string `json:"repositoryName"`
-	BeforeCommitId string `json:"beforeCommitId"`
-	AfterCommitId  string `json:"afterCommitId"`
-	MergeBase      string `json:"mergeBase"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BeforeCommitId string `json:"beforeCommitId,omitzero"`
+	AfterCommitId  string `json:"afterCommitId,omitzero"`
+	MergeBase      string `json:"mergeBase,omitzero"`
 }
 
 // PullRequestStatusChangedEventMetadata is a structure of the API.
 type PullRequestStatusChangedEventMetadata struct {
-	PullRequestStatus string `json:"pullRequestStatus"`
+	PullRequestStatus string `json:"pullRequestStatus,omitzero"`
 }
 
 // PullRequestTarget is a structure of the API.
 type PullRequestTarget struct {
-	RepositoryName       string         `json:"repositoryName"`
-	SourceReference      string         `json:"sourceReference"`
-	DestinationReference string         `json:"destinationReference"`
-	DestinationCommit    string         `json:"destinationCommit"`
-	SourceCommit         string         `json:"sourceCommit"`
-	MergeBase            string         `json:"mergeBase"`
-	MergeMetadata        *MergeMetadata `json:"mergeMetadata"`
+	RepositoryName       string         `json:"repositoryName,omitzero"`
+	SourceReference      string         `json:"sourceReference,omitzero"`
+	DestinationReference string         `json:"destinationReference,omitzero"`
+	DestinationCommit    string         `json:"destinationCommit,omitzero"`
+	SourceCommit         string         `json:"sourceCommit,omitzero"`
+	MergeBase            string         `json:"mergeBase,omitzero"`
+	MergeMetadata        *MergeMetadata `json:"mergeMetadata,omitzero"`
 }
 
 // PutCommentReactionInput is the input of PutCommentReaction.
 type PutCommentReactionInput struct {
-	CommentId     string `json:"commentId"`
-	ReactionValue string `json:"reactionValue"`
+	CommentId     string `json:"commentId,omitzero"`
+	ReactionValue string `json:"reactionValue,omitzero"`
 }
 
 // PutFileEntry is a structure of the API.
 type PutFileEntry struct {
-	FilePath    string               `json:"filePath"`
-	FileMode    string               `json:"fileMode"`
-	FileContent []byte               `json:"fileContent"`
-	SourceFile  *SourceFileSpecifier `json:"sourceFile"`
+	FilePath    string               `json:"filePath,omitzero"`
+	FileMode    string               `json:"fileMode,omitzero"`
+	FileContent []byte               `json:"fileContent,omitzero"`
+	SourceFile  *SourceFileSpecifier `json:"sourceFile,omitzero"`
 }
 
 // PutFileInput is the input of PutFile.
 type PutFileInput struct {
-	RepositoryName string `json:"repositoryName"`
-	BranchName     string `json:"branchName"`
-	FileContent    []byte `json:"fileContent"`
-	FilePath       string `json:"filePath"`
-	FileMode       string `json:"fileMode"`
-	ParentCommitId string `json:"parentCommitId"`
-	CommitMessage  string `json:"commitMessage"`
-	Name           string `json:"name"`
-	Email          string `json:"email"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	BranchName     string `json:"branchName,omitzero"`
+	FileContent    []byte `json:"fileContent,omitzero"`
+	FilePath       string `json:"filePath,omitzero"`
+	FileMode       string `json:"fileMode,omitzero"`
+	ParentCommitId string `json:"parentCommitId,omitzero"`
+	CommitMessage  string `json:"commitMessage,omitzero"`
+	Name           string `json:"name,omitzero"`
+	Email          string `json:"email,omitzero"`
 }
 
 // PutFileOutput is the output of PutFile.
 type PutFileOutput struct {
-	CommitId string `json:"commitId"`
-	BlobId   string `json:"blobId"`
-	TreeId   string `json:"treeId"`
+	CommitId string `json:"commitId,omitzero"`
+	BlobId   string `json:"blobId,omitzero"`
+	TreeId   string `json:"treeId,omitzero"`
 }
 
 // PutRepositoryTriggersInput is the input of PutRepositoryTriggers.
 type PutRepositoryTriggersInput struct {
-	RepositoryName string              `json:"repositoryName"`
-	Triggers       []RepositoryTrigger `json:"triggers"`
+	RepositoryName string              `json:"repositoryName,omitzero"`
+	Triggers       []RepositoryTrigger `json:"triggers,omitzero"`
 }
 
 // PutRepositoryTriggersOutput is the output of PutRepositoryTriggers.
 type PutRepositoryTriggersOutput struct {
-	ConfigurationId string `json:"configurationId"`
+	ConfigurationId string `json:"configurationId,omitzero"`
 }
 
 // ReactionForComment is a structure of the API.
 type ReactionForComment struct {
-	Reaction                       *ReactionValueFormats `json:"reaction"`
-	ReactionUsers                  []string              `json:"reactionUsers"`
-	ReactionsFromDeletedUsersCount *int32                `json:"reactionsFromDeletedUsersCount"`
+	Reaction                       *ReactionValueFormats `json:"reaction,omitzero"`
+	ReactionUsers                  []string              `json:"reactionUsers,omitzero"`
+	ReactionsFromDeletedUsersCount *int32                `json:"reactionsFromDeletedUsersCount,omitzero"`
 }
 
 // ReactionValueFormats is a structure of the API.
 type ReactionValueFormats struct {
-	Emoji     string `json:"emoji"`
-	ShortCode string `json:"shortCode"`
-	Unicode   string `json:"unicode"`
+	Emoji     string `json:"emoji,omitzero"`
+	ShortCode string `json:"shortCode,omitzero"`
+	Unicode   string `json:"unicode,omitzero"`
 }
 
 // ReplaceContentEntry is a structure of the API.
 type ReplaceContentEntry struct {
-	FilePath        string `json:"filePath"`
-	ReplacementType string `json:"replacementType"`
-	Content         []byte `json:"content"`
-	FileMode        string `json:"fileMode"`
+	FilePath        string `json:"filePath,omitzero"`
+	ReplacementType string `json:"replacementType,omitzero"`
+	Content         []byte `json:"content,omitzero"`
+	FileMode        string `json:"fileMode,omitzero"`
 }
 
 // RepositoryMetadata is a structure of the API.
 type RepositoryMetadata struct {
-	AccountId             string     `json:"accountId"`
-	RepositoryId          string     `json:"repositoryId"`
-	RepositoryName        string     `json:"repositoryName"`
-	RepositoryDescription string     `json:"repositoryDescription"`
-	DefaultBranch         string     `json:"defaultBranch"`
-	LastModifiedDate      *time.Time `json:"lastModifiedDate"`
-	CreationDate          *time.Time `json:"creationDate"`
-	CloneUrlHttp          string     `json:"cloneUrlHttp"`
-	CloneUrlSsh           string     `json:"cloneUrlSsh"`
-	Arn                   string     `json:"Arn"`
-	KmsKeyId              string     `json:"kmsKeyId"`
+	AccountId             string     `json:"accountId,omitzero"`
+	RepositoryId          string     `json:"repositoryId,omitzero"`
+	RepositoryName        string     `json:"repositoryName,omitzero"`
+	RepositoryDescription string     `json:"repositoryDescription,omitzero"`
+	DefaultBranch         string     `json:"defaultBranch,omitzero"`
+	LastModifiedDate      *time.Time `json:"lastModifiedDate,omitzero"`
+	CreationDate          *time.Time `json:"creationDate,omitzero"`
+	CloneUrlHttp          string     `json:"cloneUrlHttp,omitzero"`
+	CloneUrlSsh           string     `json:"cloneUrlSsh,omitzero"`
+	Arn                   string     `json:"Arn,omitzero"`
+	KmsKeyId              string     `json:"kmsKeyId,omitzero"`
 }
 
 // RepositoryNameIdPair is a structure of the API.
 type RepositoryNameIdPair struct {
-	RepositoryName string `json:"repositoryName"`
-	RepositoryId   string `json:"repositoryId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	RepositoryId   string `json:"repositoryId,omitzero"`
 }
 
 // RepositoryTrigger is a structure of the API.
 type RepositoryTrigger struct {
-	Name           string   `json:"name"`
-	DestinationArn string   `json:"destinationArn"`
-	CustomData     string   `json:"customData"`
-	Branches       []string `json:"branches"`
-	Events         []string `json:"events"`
+	Name           string   `json:"name,omitzero"`
+	DestinationArn string   `json:"destinationArn,omitzero"`
+	CustomData     string   `json:"customData,omitzero"`
+	Branches       []string `json:"branches,omitzero"`
+	Events         []string `json:"events,omitzero"`
 }
 
 // RepositoryTriggerExecutionFailure is a structure of the API.
 type RepositoryTriggerExecutionFailure struct {
-	Trigger        string `json:"trigger"`
-	FailureMessage string `json:"failureMessage"`
+	Trigger        string `json:"trigger,omitzero"`
+	FailureMessage string `json:"failureMessage,omitzero"`
 }
 
 // SetFileModeEntry is a structure of the API.
 type SetFileModeEntry struct {
-	FilePath string `json:"filePath"`
-	FileMode string `json:"fileMode"`
+	FilePath string `json:"filePath,omitzero"`
+	FileMode string `json:"fileMode,omitzero"`
 }
 
 // SourceFileSpecifier is a structure of the API.
 type SourceFileSpecifier struct {
-	FilePath string `json:"filePath"`
-	IsMove   *bool  `json:"isMove"`
+	FilePath string `json:"filePath,omitzero"`
+	IsMove   *bool  `json:"isMove,omitzero"`
 }
 
 // SubModule is a structure of the API.
 type SubModule struct {
-	CommitId     string `json:"commitId"`
-	AbsolutePath string `json:"absolutePath"`
-	RelativePath string `json:"relativePath"`
+	CommitId     string `json:"commitId,omitzero"`
+	AbsolutePath string `json:"absolutePath,omitzero"`
+	RelativePath string `json:"relativePath,omitzero"`
 }
 
 // SymbolicLink is a structure of the API.
 type SymbolicLink struct {
-	BlobId       string `json:"blobId"`
-	AbsolutePath string `json:"absolutePath"`
-	RelativePath string `json:"relativePath"`
-	FileMode     string `json:"fileMode"`
+	BlobId       string `json:"blobId,omitzero"`
+	AbsolutePath string `json:"absolutePath,omitzero"`
+	RelativePath string `json:"relativePath,omitzero"`
+	FileMode     string `json:"fileMode,omitzero"`
 }
 
 // TagResourceInput is the input of TagResource.
 type TagResourceInput struct {
-	ResourceArn string            `json:"resourceArn"`
-	Tags        map[string]string `json:"tags"`
+	ResourceArn string            `json:"resourceArn,omitzero"`
+	Tags        map[string]string `json:"tags,omitzero"`
 }
 
 // Target is a structure of the API.
 type Target struct {
-	RepositoryName       string `json:"repositoryName"`
-	SourceReference      string `json:"sourceReference"`
-	DestinationReference string `json:"destinationReference"`
+	RepositoryName       string `json:"repositoryName,omitzero"`
+	SourceReference      string `json:"sourceReference,omitzero"`
+	DestinationReference string `json:"destinationReference,omitzero"`
 }
 
 // TestRepositoryTriggersInput is the input of TestRepositoryTriggers.
 type TestRepositoryTriggersInput struct {
-	RepositoryName string              `json:"repositoryName"`
-	Triggers       []RepositoryTrigger `json:"triggers"`
+	RepositoryName string              `json:"repositoryName,omitzero"`
+	Triggers       []RepositoryTrigger `json:"triggers,omitzero"`
 }
 
 // TestRepositoryTriggersOutput is the output of TestRepositoryTriggers.
 type TestRepositoryTriggersOutput struct {
-	SuccessfulExecutions []string                            `json:"successfulExecutions"`
-	FailedExecutions     []RepositoryTriggerExecutionFailure `json:"failedExecutions"`
+	SuccessfulExecutions []string                            `json:"successfulExecutions,omitzero"`
+	FailedExecutions     []RepositoryTriggerExecutionFailure `json:"failedExecutions,omitzero"`
 }
 
 // UntagResourceInput is the input of UntagResource.
 type UntagResourceInput struct {
-	ResourceArn string   `json:"resourceArn"`
-	TagKeys     []string `json:"tagKeys"`
+	ResourceArn string   `json:"resourceArn,omitzero"`
+	TagKeys     []string `json:"tagKeys,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateContentInput is the input of UpdateApprovalRuleTemplateContent.
 type UpdateApprovalRuleTemplateContentInput struct {
-	ApprovalRuleTemplateName  string `json:"approvalRuleTemplateName"`
-	NewRuleContent            string `json:"newRuleContent"`
-	ExistingRuleContentSha256 string `json:"existingRuleContentSha256"`
+	ApprovalRuleTemplateName  string `json:"approvalRuleTemplateName,omitzero"`
+	NewRuleContent            string `json:"newRuleContent,omitzero"`
+	ExistingRuleContentSha256 string `json:"existingRuleContentSha256,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateContentOutput is the output of UpdateApprovalRuleTemplateContent.
 type UpdateApprovalRuleTemplateContentOutput struct {
-	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate"`
+	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateDescriptionInput is the input of UpdateApprovalRuleTemplateDescription.
 type UpdateApprovalRuleTemplateDescriptionInput struct {
-	ApprovalRuleTemplateName        string `json:"approvalRuleTemplateName"`
-	ApprovalRuleTemplateDescription string `json:"approvalRuleTemplateDescription"`
+	ApprovalRuleTemplateName        string `json:"approvalRuleTemplateName,omitzero"`
+	ApprovalRuleTemplateDescription string `json:"approvalRuleTemplateDescription,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateDescriptionOutput is the output of UpdateApprovalRuleTemplateDescription.
 type UpdateApprovalRuleTemplateDescriptionOutput struct {
-	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate"`
+	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateNameInput is the input of UpdateApprovalRuleTemplateName.
 type UpdateApprovalRuleTemplateNameInput struct {
-	OldApprovalRuleTemplateName string `json:"oldApprovalRuleTemplateName"`
-	NewApprovalRuleTemplateName string `json:"newApprovalRuleTemplateName"`
+	OldApprovalRuleTemplateName string `json:"oldApprovalRuleTemplateName,omitzero"`
+	NewApprovalRuleTemplateName string `json:"newApprovalRuleTemplateName,omitzero"`
 }
 
 // UpdateApprovalRuleTemplateNameOutput is the output of UpdateApprovalRuleTemplateName.
 type UpdateApprovalRuleTemplateNameOutput struct {
-	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate"`
+	ApprovalRuleTemplate *ApprovalRuleTemplate `json:"approvalRuleTemplate,omitzero"`
 }
 
 // UpdateCommentInput is the input of UpdateComment.
 type UpdateCommentInput struct {
-	CommentId string `json:"commentId"`
-	Content   string `json:"content"`
+	CommentId string `json:"commentId,omitzero"`
+	Content   string `json:"content,omitzero"`
 }
 
 // UpdateCommentOutput is the output of UpdateComment.
 type UpdateCommentOutput struct {
-	Comment *Comment `json:"comment"`
+	Comment *Comment `json:"comment,omitzero"`
 }
 
 // UpdateDefaultBranchInput is the input of UpdateDefaultBranch.
 type UpdateDefaultBranchInput struct {
-	RepositoryName    string `json:"repositoryName"`
-	DefaultBranchName string `json:"defaultBranchName"`
+	RepositoryName    string `json:"repositoryName,omitzero"`
+	DefaultBranchName string `json:"defaultBranchName,omitzero"`
 }
 
 // UpdatePullRequestApprovalRuleContentInput is the input of UpdatePullRequestApprovalRuleContent.
 type UpdatePullRequestApprovalRuleContentInput struct {
-	PullRequestId             string `json:"pullRequestId"`
-	ApprovalRuleName          string `json:"approvalRuleName"`
-	ExistingRuleContentSha256 string `json:"existingRuleContentSha256"`
-	NewRuleContent            string `json:"newRuleContent"`
+	PullRequestId             string `json:"pullRequestId,omitzero"`
+	ApprovalRuleName          string `json:"approvalRuleName,omitzero"`
+	ExistingRuleContentSha256 string `json:"existingRuleContentSha256,omitzero"`
+	NewRuleContent            string `json:"newRuleContent,omitzero"`
 }
 
 // UpdatePullRequestApprovalRuleContentOutput is the output of UpdatePullRequestApprovalRuleContent.
 type UpdatePullRequestApprovalRuleContentOutput struct {
-	ApprovalRule *ApprovalRule `json:"approvalRule"`
+	ApprovalRule *ApprovalRule `json:"approvalRule,omitzero"`
 }
 
 // UpdatePullRequestApprovalStateInput is the input of UpdatePullRequestApprovalState.
 type UpdatePullRequestApprovalStateInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	RevisionId    string `json:"revisionId"`
-	ApprovalState string `json:"approvalState"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	RevisionId    string `json:"revisionId,omitzero"`
+	ApprovalState string `json:"approvalState,omitzero"`
 }
 
 // UpdatePullRequestDescriptionInput is the input of UpdatePullRequestDescription.
 type UpdatePullRequestDescriptionInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	Description   string `json:"description"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	Description   string `json:"description,omitzero"`
 }
 
 // UpdatePullRequestDescriptionOutput is the output of UpdatePullRequestDescription.
 type UpdatePullRequestDescriptionOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // UpdatePullRequestStatusInput is the input of UpdatePullRequestStatus.
 type UpdatePullRequestStatusInput struct {
-	PullRequestId     string `json:"pullRequestId"`
-	PullRequestStatus string `json:"pullRequestStatus"`
+	PullRequestId     string `json:"pullRequestId,omitzero"`
+	PullRequestStatus string `json:"pullRequestStatus,omitzero"`
 }
 
 // UpdatePullRequestStatusOutput is the output of UpdatePullRequestStatus.
 type UpdatePullRequestStatusOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // UpdatePullRequestTitleInput is the input of UpdatePullRequestTitle.
 type UpdatePullRequestTitleInput struct {
-	PullRequestId string `json:"pullRequestId"`
-	Title         string `json:"title"`
+	PullRequestId string `json:"pullRequestId,omitzero"`
+	Title         string `json:"title,omitzero"`
 }
 
 // UpdatePullRequestTitleOutput is the output of UpdatePullRequestTitle.
 type UpdatePullRequestTitleOutput struct {
-	PullRequest *PullRequest `json:"pullRequest"`
+	PullRequest *PullRequest `json:"pullRequest,omitzero"`
 }
 
 // UpdateRepositoryDescriptionInput is the input of UpdateRepositoryDescription.
 type UpdateRepositoryDescriptionInput struct {
-	RepositoryName        string `json:"repositoryName"`
-	RepositoryDescription string `json:"repositoryDescription"`
+	RepositoryName        string `json:"repositoryName,omitzero"`
+	RepositoryDescription string `json:"repositoryDescription,omitzero"`
 }
 
 // UpdateRepositoryEncryptionKeyInput is the input of UpdateRepositoryEncryptionKey.
 type UpdateRepositoryEncryptionKeyInput struct {
-	RepositoryName string `json:"repositoryName"`
-	KmsKeyId       string `json:"kmsKeyId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	KmsKeyId       string `json:"kmsKeyId,omitzero"`
 }
 
 // UpdateRepositoryEncryptionKeyOutput is the output of UpdateRepositoryEncryptionKey.
 type UpdateRepositoryEncryptionKeyOutput struct {
-	RepositoryId     string `json:"repositoryId"`
-	KmsKeyId         string `json:"kmsKeyId"`
-	OriginalKmsKeyId string `json:"originalKmsKeyId"`
+	RepositoryId     string `json:"repositoryId,omitzero"`
+	KmsKeyId         string `json:"kmsKeyId,omitzero"`
+	OriginalKmsKeyId string `json:"originalKmsKeyId,omitzero"`
 }
 
 // UpdateRepositoryNameInput is the input of UpdateRepositoryName.
 type UpdateRepositoryNameInput struct {
-	OldName string `json:"oldName"`
-	NewName string `json:"newName"`
+	OldName string `json:"oldName,omitzero"`
+	NewName string `json:"newName,omitzero"`
 }
 
 // UserInfo is a structure of the API.
 type UserInfo struct {
-	Name  string `json:"name"`
-	Email string `json:"email"`
-	Date  string `json:"date"`
+	Name  string `json:"name,omitzero"`
+	Email string `json:"email,omitzero"`
+	Date  string `json:"date,omitzero"`
 }
 
 // AssociateApprovalRuleTemplateWithRepositoryOutput is empty.

@@ -15,365 +15,365 @@ import (
 
 // AWSSessionCredentials is a structure of the API.
 type AWSSessionCredentials struct {
-	AccessKeyId     string `json:"accessKeyId"`
-	SecretAccessKey string `json:"secretAccessKey"`
-	SessionToken    string `json:"sessionToken"`
+	AccessKeyId     string `json:"accessKeyId,omitzero"`
+	SecretAccessKey string `json:"secretAccessKey,omitzero"`
+	SessionToken    string `json:"sessionToken,omitzero"`
 }
 
 // AcknowledgeJobInput is the input of AcknowledgeJob.
 type AcknowledgeJobInput struct {
-	JobId string `json:"jobId"`
-	Nonce string `json:"nonce"`
+	JobId string `json:"jobId,omitzero"`
+	Nonce string `json:"nonce,omitzero"`
 }
 
 // AcknowledgeJobOutput is the output of AcknowledgeJob.
 type AcknowledgeJobOutput struct {
-	Status string `json:"status"`
+	Status string `json:"status,omitzero"`
 }
 
 // AcknowledgeThirdPartyJobInput is the input of AcknowledgeThirdPartyJob.
 type AcknowledgeThirdPartyJobInput struct {
-	JobId       string `json:"jobId"`
-	Nonce       string `json:"nonce"`
-	ClientToken string `json:"clientToken"`
+	JobId       string `json:"jobId,omitzero"`
+	Nonce       string `json:"nonce,omitzero"`
+	ClientToken string `json:"clientToken,omitzero"`
 }
 
 // AcknowledgeThirdPartyJobOutput is the output of AcknowledgeThirdPartyJob.
 type AcknowledgeThirdPartyJobOutput struct {
-	Status string `json:"status"`
+	Status string `json:"status,omitzero"`
 }
 
 // ActionConfiguration is a structure of the API.
 type ActionConfiguration struct {
-	Configuration map[string]string `json:"configuration"`
+	Configuration map[string]string `json:"configuration,omitzero"`
 }
 
 // ActionConfigurationProperty is a structure of the API.
 type ActionConfigurationProperty struct {
-	Name        string `json:"name"`
-	Required    *bool  `json:"required"`
-	Key         *bool  `json:"key"`
-	Secret      *bool  `json:"secret"`
-	Queryable   *bool  `json:"queryable"`
-	Description string `json:"description"`
-	Type        string `json:"type"`
+	Name        string `json:"name,omitzero"`
+	Required    *bool  `json:"required,omitzero"`
+	Key         *bool  `json:"key,omitzero"`
+	Secret      *bool  `json:"secret,omitzero"`
+	Queryable   *bool  `json:"queryable,omitzero"`
+	Description string `json:"description,omitzero"`
+	Type        string `json:"type,omitzero"`
 }
 
 // ActionContext is a structure of the API.
 type ActionContext struct {
-	Name              string `json:"name"`
-	ActionExecutionId string `json:"actionExecutionId"`
+	Name              string `json:"name,omitzero"`
+	ActionExecutionId string `json:"actionExecutionId,omitzero"`
 }
 
 // ActionDeclaration is a structure of the API.
 type ActionDeclaration struct {
-	Name                 string                `json:"name"`
-	ActionTypeId         *ActionTypeId         `json:"actionTypeId"`
-	RunOrder             *int32                `json:"runOrder"`
-	Configuration        map[string]string     `json:"configuration"`
-	Commands             []string              `json:"commands"`
-	OutputArtifacts      []OutputArtifact      `json:"outputArtifacts"`
-	InputArtifacts       []InputArtifact       `json:"inputArtifacts"`
-	OutputVariables      []string              `json:"outputVariables"`
-	RoleArn              string                `json:"roleArn"`
-	Region               string                `json:"region"`
-	Namespace            string                `json:"namespace"`
-	TimeoutInMinutes     *int32                `json:"timeoutInMinutes"`
-	EnvironmentVariables []EnvironmentVariable `json:"environmentVariables"`
+	Name                 string                `json:"name,omitzero"`
+	ActionTypeId         *ActionTypeId         `json:"actionTypeId,omitzero"`
+	RunOrder             *int32                `json:"runOrder,omitzero"`
+	Configuration        map[string]string     `json:"configuration,omitzero"`
+	Commands             []string              `json:"commands,omitzero"`
+	OutputArtifacts      []OutputArtifact      `json:"outputArtifacts,omitzero"`
+	InputArtifacts       []InputArtifact       `json:"inputArtifacts,omitzero"`
+	OutputVariables      []string              `json:"outputVariables,omitzero"`
+	RoleArn              string                `json:"roleArn,omitzero"`
+	Region               string                `json:"region,omitzero"`
+	Namespace            string                `json:"namespace,omitzero"`
+	TimeoutInMinutes     *int32                `json:"timeoutInMinutes,omitzero"`
+	EnvironmentVariables []EnvironmentVariable `json:"environmentVariables,omitzero"`
 }
 
 // ActionExecution is a structure of the API.
 type ActionExecution struct {
-	ActionExecutionId    string        `json:"actionExecutionId"`
-	Status               string        `json:"status"`
-	Summary              string        `json:"summary"`
-	LastStatusChange     *time.Time    `json:"lastStatusChange"`
-	Token                string        `json:"token"`
-	LastUpdatedBy        string        `json:"lastUpdatedBy"`
-	ExternalExecutionId  string        `json:"externalExecutionId"`
-	ExternalExecutionUrl string        `json:"externalExecutionUrl"`
-	PercentComplete      *int32        `json:"percentComplete"`
-	ErrorDetails         *ErrorDetails `json:"errorDetails"`
-	LogStreamARN         string        `json:"logStreamARN"`
+	ActionExecutionId    string        `json:"actionExecutionId,omitzero"`
+	Status               string        `json:"status,omitzero"`
+	Summary              string        `json:"summary,omitzero"`
+	LastStatusChange     *time.Time    `json:"lastStatusChange,omitzero"`
+	Token                string        `json:"token,omitzero"`
+	LastUpdatedBy        string        `json:"lastUpdatedBy,omitzero"`
+	ExternalExecutionId  string        `json:"externalExecutionId,omitzero"`
+	ExternalExecutionUrl string        `json:"externalExecutionUrl,omitzero"`
+	PercentComplete      *int32        `json:"percentComplete,omitzero"`
+	ErrorDetails         *ErrorDetails `json:"errorDetails,omitzero"`
+	LogStreamARN         string        `json:"logStreamARN,omitzero"`
 }
 
 // ActionExecutionDetail is a structure of the API.
 type ActionExecutionDetail struct {
-	PipelineExecutionId string                 `json:"pipelineExecutionId"`
-	ActionExecutionId   string                 `json:"actionExecutionId"`
-	PipelineVersion     *int32                 `json:"pipelineVersion"`
-	StageName           string                 `json:"stageName"`
-	ActionName          string                 `json:"actionName"`
-	StartTime           *time.Time             `json:"startTime"`
-	LastUpdateTime      *time.Time             `json:"lastUpdateTime"`
-	UpdatedBy           string                 `json:"updatedBy"`
-	Status              string                 `json:"status"`
-	Input               *ActionExecutionInput  `json:"input"`
-	Output              *ActionExecutionOutput `json:"output"`
+	PipelineExecutionId string                 `json:"pipelineExecutionId,omitzero"`
+	ActionExecutionId   string                 `json:"actionExecutionId,omitzero"`
+	PipelineVersion     *int32                 `json:"pipelineVersion,omitzero"`
+	StageName           string                 `json:"stageName,omitzero"`
+	ActionName          string                 `json:"actionName,omitzero"`
+	StartTime           *time.Time             `json:"startTime,omitzero"`
+	LastUpdateTime      *time.Time             `json:"lastUpdateTime,omitzero"`
+	UpdatedBy           string                 `json:"updatedBy,omitzero"`
+	Status              string                 `json:"status,omitzero"`
+	Input               *ActionExecutionInput  `json:"input,omitzero"`
+	Output              *ActionExecutionOutput `json:"output,omitzero"`
 }
 
 // ActionExecutionFilter is a structure of the API.
 type ActionExecutionFilter struct {
-	PipelineExecutionId       string                           `json:"pipelineExecutionId"`
-	LatestInPipelineExecution *LatestInPipelineExecutionFilter `json:"latestInPipelineExecution"`
+	PipelineExecutionId       string                           `json:"pipelineExecutionId,omitzero"`
+	LatestInPipelineExecution *LatestInPipelineExecutionFilter `json:"latestInPipelineExecution,omitzero"`
 }
 
 // ActionExecutionInput is a structure of the API.
 type ActionExecutionInput struct {
-	ActionTypeId          *ActionTypeId     `json:"actionTypeId"`
-	Configuration         map[string]string `json:"configuration"`
-	ResolvedConfiguration map[string]string `json:"resolvedConfiguration"`
-	RoleArn               string            `json:"roleArn"`
-	Region                string            `json:"region"`
-	InputArtifacts        []ArtifactDetail  `json:"inputArtifacts"`
-	Namespace             string            `json:"namespace"`
+	ActionTypeId          *ActionTypeId     `json:"actionTypeId,omitzero"`
+	Configuration         map[string]string `json:"configuration,omitzero"`
+	ResolvedConfiguration map[string]string `json:"resolvedConfiguration,omitzero"`
+	RoleArn               string            `json:"roleArn,omitzero"`
+	Region                string            `json:"region,omitzero"`
+	InputArtifacts        []ArtifactDetail  `json:"inputArtifacts,omitzero"`
+	Namespace             string            `json:"namespace,omitzero"`
 }
 
 // ActionExecutionOutput is a structure of the API.
 type ActionExecutionOutput struct {
-	OutputArtifacts []ArtifactDetail       `json:"outputArtifacts"`
-	ExecutionResult *ActionExecutionResult `json:"executionResult"`
-	OutputVariables map[string]string      `json:"outputVariables"`
+	OutputArtifacts []ArtifactDetail       `json:"outputArtifacts,omitzero"`
+	ExecutionResult *ActionExecutionResult `json:"executionResult,omitzero"`
+	OutputVariables map[string]string      `json:"outputVariables,omitzero"`
 }
 
 // ActionExecutionResult is a structure of the API.
 type ActionExecutionResult struct {
-	ExternalExecutionId      string        `json:"externalExecutionId"`
-	ExternalExecutionSummary string        `json:"externalExecutionSummary"`
-	ExternalExecutionUrl     string        `json:"externalExecutionUrl"`
-	ErrorDetails             *ErrorDetails `json:"errorDetails"`
-	LogStreamARN             string        `json:"logStreamARN"`
+	ExternalExecutionId      string        `json:"externalExecutionId,omitzero"`
+	ExternalExecutionSummary string        `json:"externalExecutionSummary,omitzero"`
+	ExternalExecutionUrl     string        `json:"externalExecutionUrl,omitzero"`
+	ErrorDetails             *ErrorDetails `json:"errorDetails,omitzero"`
+	LogStreamARN             string        `json:"logStreamARN,omitzero"`
 }
 
 // ActionRevision is a structure of the API.
 type ActionRevision struct {
-	RevisionId       string     `json:"revisionId"`
-	RevisionChangeId string     `json:"revisionChangeId"`
-	Created          *time.Time `json:"created"`
+	RevisionId       string     `json:"revisionId,omitzero"`
+	RevisionChangeId string     `json:"revisionChangeId,omitzero"`
+	Created          *time.Time `json:"created,omitzero"`
 }
 
 // ActionState is a structure of the API.
 type ActionState struct {
-	ActionName      string           `json:"actionName"`
-	CurrentRevision *ActionRevision  `json:"currentRevision"`
-	LatestExecution *ActionExecution `json:"latestExecution"`
-	EntityUrl       string           `json:"entityUrl"`
-	RevisionUrl     string           `json:"revisionUrl"`
+	ActionName      string           `json:"actionName,omitzero"`
+	CurrentRevision *ActionRevision  `json:"currentRevision,omitzero"`
+	LatestExecution *ActionExecution `json:"latestExecution,omitzero"`
+	EntityUrl       string           `json:"entityUrl,omitzero"`
+	RevisionUrl     string           `json:"revisionUrl,omitzero"`
 }
 
 // ActionType is a structure of the API.
 type ActionType struct {
-	Id                            *ActionTypeId                 `json:"id"`
-	Settings                      *ActionTypeSettings           `json:"settings"`
-	ActionConfigurationProperties []ActionConfigurationProperty `json:"actionConfigurationProperties"`
-	InputArtifactDetails          *ArtifactDetails              `json:"inputArtifactDetails"`
-	OutputArtifactDetails         *ArtifactDetails              `json:"outputArtifactDetails"`
+	Id                            *ActionTypeId                 `json:"id,omitzero"`
+	Settings                      *ActionTypeSettings           `json:"settings,omitzero"`
+	ActionConfigurationProperties []ActionConfigurationProperty `json:"actionConfigurationProperties,omitzero"`
+	InputArtifactDetails          *ArtifactDetails              `json:"inputArtifactDetails,omitzero"`
+	OutputArtifactDetails         *ArtifactDetails              `json:"outputArtifactDetails,omitzero"`
 }
 
 // ActionTypeArtifactDetails is a structure of the API.
 type ActionTypeArtifactDetails struct {
-	MinimumCount *int32 `json:"minimumCount"`
-	MaximumCount *int32 `json:"maximumCount"`
+	MinimumCount *int32 `json:"minimumCount,omitzero"`
+	MaximumCount *int32 `json:"maximumCount,omitzero"`
 }
 
 // ActionTypeDeclaration is a structure of the API.
 type ActionTypeDeclaration struct {
-	Description           string                     `json:"description"`
-	Executor              *ActionTypeExecutor        `json:"executor"`
-	Id                    *ActionTypeIdentifier      `json:"id"`
-	InputArtifactDetails  *ActionTypeArtifactDetails `json:"inputArtifactDetails"`
-	OutputArtifactDetails *ActionTypeArtifactDetails `json:"outputArtifactDetails"`
-	Permissions           *ActionTypePermissions     `json:"permissions"`
-	Properties            []ActionTypeProperty       `json:"properties"`
-	Urls                  *ActionTypeUrls            `json:"urls"`
+	Description           string                     `json:"description,omitzero"`
+	Executor              *ActionTypeExecutor        `json:"executor,omitzero"`
+	Id                    *ActionTypeIdentifier      `json:"id,omitzero"`
+	InputArtifactDetails  *ActionTypeArtifactDetails `json:"inputArtifactDetails,omitzero"`
+	OutputArtifactDetails *ActionTypeArtifactDetails `json:"outputArtifactDetails,omitzero"`
+	Permissions           *ActionTypePermissions     `json:"permissions,omitzero"`
+	Properties            []ActionTypeProperty       `json:"properties,omitzero"`
+	Urls                  *ActionTypeUrls            `json:"urls,omitzero"`
 }
 
 // ActionTypeExecutor is a structure of the API.
 type ActionTypeExecutor struct {
-	Configuration            *ExecutorConfiguration `json:"configuration"`
-	Type                     string                 `json:"type"`
-	PolicyStatementsTemplate string                 `json:"policyStatementsTemplate"`
-	JobTimeout               *int32                 `json:"jobTimeout"`
+	Configuration            *ExecutorConfiguration `json:"configuration,omitzero"`
+	Type                     string                 `json:"type,omitzero"`
+	PolicyStatementsTemplate string                 `json:"policyStatementsTemplate,omitzero"`
+	JobTimeout               *int32                 `json:"jobTimeout,omitzero"`
 }
 
 // ActionTypeId is a structure of the API.
 type ActionTypeId struct {
-	Category string `json:"category"`
-	Owner    string `json:"owner"`
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Category string `json:"category,omitzero"`
+	Owner    string `json:"owner,omitzero"`
+	Provider string `json:"provider,omitzero"`
+	Version  string `json:"version,omitzero"`
 }
 
 // ActionTypeIdentifier is a structure of the API.
 type ActionTypeIdentifier struct {
-	Category string `json:"category"`
-	Owner    string `json:"owner"`
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Category string `json:"category,omitzero"`
+	Owner    string `json:"owner,omitzero"`
+	Provider string `json:"provider,omitzero"`
+	Version  string `json:"version,omitzero"`
 }
 
 // ActionTypePermissions is a structure of the API.
 type ActionTypePermissions struct {
-	AllowedAccounts []string `json:"allowedAccounts"`
+	AllowedAccounts []string `json:"allowedAccounts,omitzero"`
 }
 
 // ActionTypeProperty is a structure of the API.
 type ActionTypeProperty struct {
-	Name        string `json:"name"`
-	Optional    *bool  `json:"optional"`
-	Key         *bool  `json:"key"`
-	NoEcho      *bool  `json:"noEcho"`
-	Queryable   *bool  `json:"queryable"`
-	Description string `json:"description"`
+	Name        string `json:"name,omitzero"`
+	Optional    *bool  `json:"optional,omitzero"`
+	Key         *bool  `json:"key,omitzero"`
+	NoEcho      *bool  `json:"noEcho,omitzero"`
+	Queryable   *bool  `json:"queryable,omitzero"`
+	Description string `json:"description,omitzero"`
 }
 
 // ActionTypeSettings is a structure of the API.
 type ActionTypeSettings struct {
-	ThirdPartyConfigurationUrl string `json:"thirdPartyConfigurationUrl"`
-	EntityUrlTemplate          string `json:"entityUrlTemplate"`
-	ExecutionUrlTemplate       string `json:"executionUrlTemplate"`
-	RevisionUrlTemplate        string `json:"revisionUrlTemplate"`
+	ThirdPartyConfigurationUrl string `json:"thirdPartyConfigurationUrl,omitzero"`
+	EntityUrlTemplate          string `json:"entityUrlTemplate,omitzero"`
+	ExecutionUrlTemplate       string `json:"executionUrlTemplate,omitzero"`
+	RevisionUrlTemplate        string `json:"revisionUrlTemplate,omitzero"`
 }
 
 // ActionTypeUrls is a structure of the API.
 type ActionTypeUrls struct {
-	ConfigurationUrl     string `json:"configurationUrl"`
-	EntityUrlTemplate    string `json:"entityUrlTemplate"`
-	ExecutionUrlTemplate string `json:"executionUrlTemplate"`
-	RevisionUrlTemplate  string `json:"revisionUrlTemplate"`
+	ConfigurationUrl     string `json:"configurationUrl,omitzero"`
+	EntityUrlTemplate    string `json:"entityUrlTemplate,omitzero"`
+	ExecutionUrlTemplate string `json:"executionUrlTemplate,omitzero"`
+	RevisionUrlTemplate  string `json:"revisionUrlTemplate,omitzero"`
 }
 
 // ApprovalResult is a structure of the API.
 type ApprovalResult struct {
-	Summary string `json:"summary"`
-	Status  string `json:"status"`
+	Summary string `json:"summary,omitzero"`
+	Status  string `json:"status,omitzero"`
 }
 
 // Artifact is a structure of the API.
 type Artifact struct {
-	Name     string            `json:"name"`
-	Revision string            `json:"revision"`
-	Location *ArtifactLocation `json:"location"`
+	Name     string            `json:"name,omitzero"`
+	Revision string            `json:"revision,omitzero"`
+	Location *ArtifactLocation `json:"location,omitzero"`
 }
 
 // ArtifactDetail is a structure of the API.
 type ArtifactDetail struct {
-	Name       string      `json:"name"`
-	S3location *S3Location `json:"s3location"`
+	Name       string      `json:"name,omitzero"`
+	S3location *S3Location `json:"s3location,omitzero"`
 }
 
 // ArtifactDetails is a structure of the API.
 type ArtifactDetails struct {
-	MinimumCount *int32 `json:"minimumCount"`
-	MaximumCount *int32 `json:"maximumCount"`
+	MinimumCount *int32 `json:"minimumCount,omitzero"`
+	MaximumCount *int32 `json:"maximumCount,omitzero"`
 }
 
 // ArtifactLocation is a structure of the API.
 type ArtifactLocation struct {
-	Type       string              `json:"type"`
-	S3Location *S3ArtifactLocation `json:"s3Location"`
+	Type       string              `json:"type,omitzero"`
+	S3Location *S3ArtifactLocation `json:"s3Location,omitzero"`
 }
 
 // ArtifactRevision is a structure of the API.
 type ArtifactRevision struct {
-	Name                     string     `json:"name"`
-	RevisionId               string     `json:"revisionId"`
-	RevisionChangeIdentifier string     `json:"revisionChangeIdentifier"`
-	RevisionSummary          string     `json:"revisionSummary"`
-	Created                  *time.Time `json:"created"`
-	RevisionUrl              string     `json:"revisionUrl"`
+	Name                     string     `json:"name,omitzero"`
+	RevisionId               string     `json:"revisionId,omitzero"`
+	RevisionChangeIdentifier string     `json:"revisionChangeIdentifier,omitzero"`
+	RevisionSummary          string     `json:"revisionSummary,omitzero"`
+	Created                  *time.Time `json:"created,omitzero"`
+	RevisionUrl              string     `json:"revisionUrl,omitzero"`
 }
 
 // ArtifactStore is a structure of the API.
 type ArtifactStore struct {
-	Type          string         `json:"type"`
-	Location      string         `json:"location"`
-	EncryptionKey *EncryptionKey `json:"encryptionKey"`
+	Type          string         `json:"type,omitzero"`
+	Location      string         `json:"location,omitzero"`
+	EncryptionKey *EncryptionKey `json:"encryptionKey,omitzero"`
 }
 
 // BeforeEntryConditions is a structure of the API.
 type BeforeEntryConditions struct {
-	Conditions []Condition `json:"conditions"`
+	Conditions []Condition `json:"conditions,omitzero"`
 }
 
 // BlockerDeclaration is a structure of the API.
 type BlockerDeclaration struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name string `json:"name,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // Condition is a structure of the API.
 type Condition struct {
-	Result string            `json:"result"`
-	Rules  []RuleDeclaration `json:"rules"`
+	Result string            `json:"result,omitzero"`
+	Rules  []RuleDeclaration `json:"rules,omitzero"`
 }
 
 // ConditionExecution is a structure of the API.
 type ConditionExecution struct {
-	Status           string     `json:"status"`
-	Summary          string     `json:"summary"`
-	LastStatusChange *time.Time `json:"lastStatusChange"`
+	Status           string     `json:"status,omitzero"`
+	Summary          string     `json:"summary,omitzero"`
+	LastStatusChange *time.Time `json:"lastStatusChange,omitzero"`
 }
 
 // ConditionState is a structure of the API.
 type ConditionState struct {
-	LatestExecution *ConditionExecution `json:"latestExecution"`
-	RuleStates      []RuleState         `json:"ruleStates"`
+	LatestExecution *ConditionExecution `json:"latestExecution,omitzero"`
+	RuleStates      []RuleState         `json:"ruleStates,omitzero"`
 }
 
 // CreateCustomActionTypeInput is the input of CreateCustomActionType.
 type CreateCustomActionTypeInput struct {
-	Category                string                        `json:"category"`
-	Provider                string                        `json:"provider"`
-	Version                 string                        `json:"version"`
-	Settings                *ActionTypeSettings           `json:"settings"`
-	ConfigurationProperties []ActionConfigurationProperty `json:"configurationProperties"`
-	InputArtifactDetails    *ArtifactDetails              `json:"inputArtifactDetails"`
-	OutputArtifactDetails   *ArtifactDetails              `json:"outputArtifactDetails"`
-	Tags                    []Tag                         `json:"tags"`
+	Category                string                        `json:"category,omitzero"`
+	Provider                string                        `json:"provider,omitzero"`
+	Version                 string                        `json:"version,omitzero"`
+	Settings                *ActionTypeSettings           `json:"settings,omitzero"`
+	ConfigurationProperties []ActionConfigurationProperty `json:"configurationProperties,omitzero"`
+	InputArtifactDetails    *ArtifactDetails              `json:"inputArtifactDetails,omitzero"`
+	OutputArtifactDetails   *ArtifactDetails              `json:"outputArtifactDetails,omitzero"`
+	Tags                    []Tag                         `json:"tags,omitzero"`
 }
 
 // CreateCustomActionTypeOutput is the output of CreateCustomActionType.
 type CreateCustomActionTypeOutput struct {
-	ActionType *ActionType `json:"actionType"`
-	Tags       []Tag       `json:"tags"`
+	ActionType *ActionType `json:"actionType,omitzero"`
+	Tags       []Tag       `json:"tags,omitzero"`
 }
 
 // CreatePipelineInput is the input of CreatePipeline.
 type CreatePipelineInput struct {
-	Pipeline *PipelineDeclaration `json:"pipeline"`
-	Tags     []Tag                `json:"tags"`
+	Pipeline *PipelineDeclaration `json:"pipeline,omitzero"`
+	Tags     []Tag                `json:"tags,omitzero"`
 }
 
 // CreatePipelineOutput is the output of CreatePipeline.
 type CreatePipelineOutput struct {
-	Pipeline *PipelineDeclaration `json:"pipeline"`
-	Tags     []Tag                `json:"tags"`
+	Pipeline *PipelineDeclaration `json:"pipeline,omitzero"`
+	Tags     []Tag                `json:"tags,omitzero"`
 }
 
 // CurrentRevision is a structure of the API.
 type CurrentRevision struct {
-	Revision         string     `json:"revision"`
-	ChangeIdentifier string     `json:"changeIdentifier"`
-	Created          *time.Time `json:"created"`
-	RevisionSummary  string     `json:"revisionSummary"`
+	Revision         string     `json:"revision,omitzero"`
+	ChangeIdentifier string     `json:"changeIdentifier,omitzero"`
+	Created          *time.Time `json:"created,omitzero"`
+	RevisionSummary  string     `json:"revisionSummary,omitzero"`
 }
 
 // DeleteCustomActionTypeInput is the input of DeleteCustomActionType.
 type DeleteCustomActionTypeInput struct {
-	Category string `json:"category"`
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Category string `json:"category,omitzero"`
+	Provider string `json:"provider,omitzero"`
+	Version  string `json:"version,omitzero"`
 }
 
 // DeletePipelineInput is the input of DeletePipeline.
 type DeletePipelineInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // DeleteWebhookInput is the input of DeleteWebhook.
 type DeleteWebhookInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // DeleteWebhookOutput is the output of DeleteWebhook.
@@ -382,32 +382,32 @@ type DeleteWebhookOutput struct {
 
 // DeployActionExecutionTarget is a structure of the API.
 type DeployActionExecutionTarget struct {
-	TargetId   string              `json:"targetId"`
-	TargetType string              `json:"targetType"`
-	Status     string              `json:"status"`
-	StartTime  *time.Time          `json:"startTime"`
-	EndTime    *time.Time          `json:"endTime"`
-	Events     []DeployTargetEvent `json:"events"`
+	TargetId   string              `json:"targetId,omitzero"`
+	TargetType string              `json:"targetType,omitzero"`
+	Status     string              `json:"status,omitzero"`
+	StartTime  *time.Time          `json:"startTime,omitzero"`
+	EndTime    *time.Time          `json:"endTime,omitzero"`
+	Events     []DeployTargetEvent `json:"events,omitzero"`
 }
 
 // DeployTargetEvent is a structure of the API.
 type DeployTargetEvent struct {
-	Name      string                    `json:"name"`
-	Status    string                    `json:"status"`
-	StartTime *time.Time                `json:"startTime"`
-	EndTime   *time.Time                `json:"endTime"`
-	Context   *DeployTargetEventContext `json:"context"`
+	Name      string                    `json:"name,omitzero"`
+	Status    string                    `json:"status,omitzero"`
+	StartTime *time.Time                `json:"startTime,omitzero"`
+	EndTime   *time.Time                `json:"endTime,omitzero"`
+	Context   *DeployTargetEventContext `json:"context,omitzero"`
 }
 
 // DeployTargetEventContext is a structure of the API.
 type DeployTargetEventContext struct {
-	SsmCommandId string `json:"ssmCommandId"`
-	Message      string `json:"message"`
+	SsmCommandId string `json:"ssmCommandId,omitzero"`
+	Message      string `json:"message,omitzero"`
 }
 
 // DeregisterWebhookWithThirdPartyInput is the input of DeregisterWebhookWithThirdParty.
 type DeregisterWebhookWithThirdPartyInput struct {
-	WebhookName string `json:"webhookName"`
+	WebhookName string `json:"webhookName,omitzero"`
 }
 
 // DeregisterWebhookWithThirdPartyOutput is the output of DeregisterWebhookWithThirdParty.
@@ -416,569 +416,569 @@ type DeregisterWebhookWithThirdPartyOutput struct {
 
 // DisableStageTransitionInput is the input of DisableStageTransition.
 type DisableStageTransitionInput struct {
-	PipelineName   string `json:"pipelineName"`
-	StageName      string `json:"stageName"`
-	TransitionType string `json:"transitionType"`
-	Reason         string `json:"reason"`
+	PipelineName   string `json:"pipelineName,omitzero"`
+	StageName      string `json:"stageName,omitzero"`
+	TransitionType string `json:"transitionType,omitzero"`
+	Reason         string `json:"reason,omitzero"`
 }
 
 // EnableStageTransitionInput is the input of EnableStageTransition.
 type EnableStageTransitionInput struct {
-	PipelineName   string `json:"pipelineName"`
-	StageName      string `json:"stageName"`
-	TransitionType string `json:"transitionType"`
+	PipelineName   string `json:"pipelineName,omitzero"`
+	StageName      string `json:"stageName,omitzero"`
+	TransitionType string `json:"transitionType,omitzero"`
 }
 
 // EncryptionKey is a structure of the API.
 type EncryptionKey struct {
-	Id   string `json:"id"`
-	Type string `json:"type"`
+	Id   string `json:"id,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // EnvironmentVariable is a structure of the API.
 type EnvironmentVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-	Type  string `json:"type"`
+	Name  string `json:"name,omitzero"`
+	Value string `json:"value,omitzero"`
+	Type  string `json:"type,omitzero"`
 }
 
 // ErrorDetails is a structure of the API.
 type ErrorDetails struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    string `json:"code,omitzero"`
+	Message string `json:"message,omitzero"`
 }
 
 // ExecutionDetails is a structure of the API.
 type ExecutionDetails struct {
-	Summary             string `json:"summary"`
-	ExternalExecutionId string `json:"externalExecutionId"`
-	PercentComplete     *int32 `json:"percentComplete"`
+	Summary             string `json:"summary,omitzero"`
+	ExternalExecutionId string `json:"externalExecutionId,omitzero"`
+	PercentComplete     *int32 `json:"percentComplete,omitzero"`
 }
 
 // ExecutionTrigger is a structure of the API.
 type ExecutionTrigger struct {
-	TriggerType   string `json:"triggerType"`
-	TriggerDetail string `json:"triggerDetail"`
+	TriggerType   string `json:"triggerType,omitzero"`
+	TriggerDetail string `json:"triggerDetail,omitzero"`
 }
 
 // ExecutorConfiguration is a structure of the API.
 type ExecutorConfiguration struct {
-	LambdaExecutorConfiguration    *LambdaExecutorConfiguration    `json:"lambdaExecutorConfiguration"`
-	JobWorkerExecutorConfiguration *JobWorkerExecutorConfiguration `json:"jobWorkerExecutorConfiguration"`
+	LambdaExecutorConfiguration    *LambdaExecutorConfiguration    `json:"lambdaExecutorConfiguration,omitzero"`
+	JobWorkerExecutorConfiguration *JobWorkerExecutorConfiguration `json:"jobWorkerExecutorConfiguration,omitzero"`
 }
 
 // FailureConditions is a structure of the API.
 type FailureConditions struct {
-	Result             string              `json:"result"`
-	RetryConfiguration *RetryConfiguration `json:"retryConfiguration"`
-	Conditions         []Condition         `json:"conditions"`
+	Result             string              `json:"result,omitzero"`
+	RetryConfiguration *RetryConfiguration `json:"retryConfiguration,omitzero"`
+	Conditions         []Condition         `json:"conditions,omitzero"`
 }
 
 // FailureDetails is a structure of the API.
 type FailureDetails struct {
-	Type                string `json:"type"`
-	Message             string `json:"message"`
-	ExternalExecutionId string `json:"externalExecutionId"`
+	Type                string `json:"type,omitzero"`
+	Message             string `json:"message,omitzero"`
+	ExternalExecutionId string `json:"externalExecutionId,omitzero"`
 }
 
 // GetActionTypeInput is the input of GetActionType.
 type GetActionTypeInput struct {
-	Category string `json:"category"`
-	Owner    string `json:"owner"`
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Category string `json:"category,omitzero"`
+	Owner    string `json:"owner,omitzero"`
+	Provider string `json:"provider,omitzero"`
+	Version  string `json:"version,omitzero"`
 }
 
 // GetActionTypeOutput is the output of GetActionType.
 type GetActionTypeOutput struct {
-	ActionType *ActionTypeDeclaration `json:"actionType"`
+	ActionType *ActionTypeDeclaration `json:"actionType,omitzero"`
 }
 
 // GetJobDetailsInput is the input of GetJobDetails.
 type GetJobDetailsInput struct {
-	JobId string `json:"jobId"`
+	JobId string `json:"jobId,omitzero"`
 }
 
 // GetJobDetailsOutput is the output of GetJobDetails.
 type GetJobDetailsOutput struct {
-	JobDetails *JobDetails `json:"jobDetails"`
+	JobDetails *JobDetails `json:"jobDetails,omitzero"`
 }
 
 // GetPipelineExecutionInput is the input of GetPipelineExecution.
 type GetPipelineExecutionInput struct {
-	PipelineName        string `json:"pipelineName"`
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	PipelineName        string `json:"pipelineName,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // GetPipelineExecutionOutput is the output of GetPipelineExecution.
 type GetPipelineExecutionOutput struct {
-	PipelineExecution *PipelineExecution `json:"pipelineExecution"`
+	PipelineExecution *PipelineExecution `json:"pipelineExecution,omitzero"`
 }
 
 // GetPipelineInput is the input of GetPipeline.
 type GetPipelineInput struct {
-	Name    string `json:"name"`
-	Version *int32 `json:"version"`
+	Name    string `json:"name,omitzero"`
+	Version *int32 `json:"version,omitzero"`
 }
 
 // GetPipelineOutput is the output of GetPipeline.
 type GetPipelineOutput struct {
-	Pipeline *PipelineDeclaration `json:"pipeline"`
-	Metadata *PipelineMetadata    `json:"metadata"`
+	Pipeline *PipelineDeclaration `json:"pipeline,omitzero"`
+	Metadata *PipelineMetadata    `json:"metadata,omitzero"`
 }
 
 // GetPipelineStateInput is the input of GetPipelineState.
 type GetPipelineStateInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // GetPipelineStateOutput is the output of GetPipelineState.
 type GetPipelineStateOutput struct {
-	PipelineName    string       `json:"pipelineName"`
-	PipelineVersion *int32       `json:"pipelineVersion"`
-	StageStates     []StageState `json:"stageStates"`
-	Created         *time.Time   `json:"created"`
-	Updated         *time.Time   `json:"updated"`
+	PipelineName    string       `json:"pipelineName,omitzero"`
+	PipelineVersion *int32       `json:"pipelineVersion,omitzero"`
+	StageStates     []StageState `json:"stageStates,omitzero"`
+	Created         *time.Time   `json:"created,omitzero"`
+	Updated         *time.Time   `json:"updated,omitzero"`
 }
 
 // GetThirdPartyJobDetailsInput is the input of GetThirdPartyJobDetails.
 type GetThirdPartyJobDetailsInput struct {
-	JobId       string `json:"jobId"`
-	ClientToken string `json:"clientToken"`
+	JobId       string `json:"jobId,omitzero"`
+	ClientToken string `json:"clientToken,omitzero"`
 }
 
 // GetThirdPartyJobDetailsOutput is the output of GetThirdPartyJobDetails.
 type GetThirdPartyJobDetailsOutput struct {
-	JobDetails *ThirdPartyJobDetails `json:"jobDetails"`
+	JobDetails *ThirdPartyJobDetails `json:"jobDetails,omitzero"`
 }
 
 // GitBranchFilterCriteria is a structure of the API.
 type GitBranchFilterCriteria struct {
-	Includes []string `json:"includes"`
-	Excludes []string `json:"excludes"`
+	Includes []string `json:"includes,omitzero"`
+	Excludes []string `json:"excludes,omitzero"`
 }
 
 // GitConfiguration is a structure of the API.
 type GitConfiguration struct {
-	SourceActionName string                 `json:"sourceActionName"`
-	Push             []GitPushFilter        `json:"push"`
-	PullRequest      []GitPullRequestFilter `json:"pullRequest"`
+	SourceActionName string                 `json:"sourceActionName,omitzero"`
+	Push             []GitPushFilter        `json:"push,omitzero"`
+	PullRequest      []GitPullRequestFilter `json:"pullRequest,omitzero"`
 }
 
 // GitFilePathFilterCriteria is a structure of the API.
 type GitFilePathFilterCriteria struct {
-	Includes []string `json:"includes"`
-	Excludes []string `json:"excludes"`
+	Includes []string `json:"includes,omitzero"`
+	Excludes []string `json:"excludes,omitzero"`
 }
 
 // GitPullRequestFilter is a structure of the API.
 type GitPullRequestFilter struct {
-	Events    []string                   `json:"events"`
-	Branches  *GitBranchFilterCriteria   `json:"branches"`
-	FilePaths *GitFilePathFilterCriteria `json:"filePaths"`
+	Events    []string                   `json:"events,omitzero"`
+	Branches  *GitBranchFilterCriteria   `json:"branches,omitzero"`
+	FilePaths *GitFilePathFilterCriteria `json:"filePaths,omitzero"`
 }
 
 // GitPushFilter is a structure of the API.
 type GitPushFilter struct {
-	Tags      *GitTagFilterCriteria      `json:"tags"`
-	Branches  *GitBranchFilterCriteria   `json:"branches"`
-	FilePaths *GitFilePathFilterCriteria `json:"filePaths"`
+	Tags      *GitTagFilterCriteria      `json:"tags,omitzero"`
+	Branches  *GitBranchFilterCriteria   `json:"branches,omitzero"`
+	FilePaths *GitFilePathFilterCriteria `json:"filePaths,omitzero"`
 }
 
 // GitTagFilterCriteria is a structure of the API.
 type GitTagFilterCriteria struct {
-	Includes []string `json:"includes"`
-	Excludes []string `json:"excludes"`
+	Includes []string `json:"includes,omitzero"`
+	Excludes []string `json:"excludes,omitzero"`
 }
 
 // InputArtifact is a structure of the API.
 type InputArtifact struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // Job is a structure of the API.
 type Job struct {
-	Id        string   `json:"id"`
-	Data      *JobData `json:"data"`
-	Nonce     string   `json:"nonce"`
-	AccountId string   `json:"accountId"`
+	Id        string   `json:"id,omitzero"`
+	Data      *JobData `json:"data,omitzero"`
+	Nonce     string   `json:"nonce,omitzero"`
+	AccountId string   `json:"accountId,omitzero"`
 }
 
 // JobData is a structure of the API.
 type JobData struct {
-	ActionTypeId        *ActionTypeId          `json:"actionTypeId"`
-	ActionConfiguration *ActionConfiguration   `json:"actionConfiguration"`
-	PipelineContext     *PipelineContext       `json:"pipelineContext"`
-	InputArtifacts      []Artifact             `json:"inputArtifacts"`
-	OutputArtifacts     []Artifact             `json:"outputArtifacts"`
-	ArtifactCredentials *AWSSessionCredentials `json:"artifactCredentials"`
-	ContinuationToken   string                 `json:"continuationToken"`
-	EncryptionKey       *EncryptionKey         `json:"encryptionKey"`
+	ActionTypeId        *ActionTypeId          `json:"actionTypeId,omitzero"`
+	ActionConfiguration *ActionConfiguration   `json:"actionConfiguration,omitzero"`
+	PipelineContext     *PipelineContext       `json:"pipelineContext,omitzero"`
+	InputArtifacts      []Artifact             `json:"inputArtifacts,omitzero"`
+	OutputArtifacts     []Artifact             `json:"outputArtifacts,omitzero"`
+	ArtifactCredentials *AWSSessionCredentials `json:"artifactCredentials,omitzero"`
+	ContinuationToken   string                 `json:"continuationToken,omitzero"`
+	EncryptionKey       *EncryptionKey         `json:"encryptionKey,omitzero"`
 }
 
 // JobDetails is a structure of the API.
 type JobDetails struct {
-	Id        string   `json:"id"`
-	Data      *JobData `json:"data"`
-	AccountId string   `json:"accountId"`
+	Id        string   `json:"id,omitzero"`
+	Data      *JobData `json:"data,omitzero"`
+	AccountId string   `json:"accountId,omitzero"`
 }
 
 // JobWorkerExecutorConfiguration is a structure of the API.
 type JobWorkerExecutorConfiguration struct {
-	PollingAccounts          []string `json:"pollingAccounts"`
-	PollingServicePrincipals []string `json:"pollingServicePrincipals"`
+	PollingAccounts          []string `json:"pollingAccounts,omitzero"`
+	PollingServicePrincipals []string `json:"pollingServicePrincipals,omitzero"`
 }
 
 // LambdaExecutorConfiguration is a structure of the API.
 type LambdaExecutorConfiguration struct {
-	LambdaFunctionArn string `json:"lambdaFunctionArn"`
+	LambdaFunctionArn string `json:"lambdaFunctionArn,omitzero"`
 }
 
 // LatestInPipelineExecutionFilter is a structure of the API.
 type LatestInPipelineExecutionFilter struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
-	StartTimeRange      string `json:"startTimeRange"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+	StartTimeRange      string `json:"startTimeRange,omitzero"`
 }
 
 // ListActionExecutionsInput is the input of ListActionExecutions.
 type ListActionExecutionsInput struct {
-	PipelineName string                 `json:"pipelineName"`
-	Filter       *ActionExecutionFilter `json:"filter"`
-	MaxResults   *int32                 `json:"maxResults"`
-	NextToken    string                 `json:"nextToken"`
+	PipelineName string                 `json:"pipelineName,omitzero"`
+	Filter       *ActionExecutionFilter `json:"filter,omitzero"`
+	MaxResults   *int32                 `json:"maxResults,omitzero"`
+	NextToken    string                 `json:"nextToken,omitzero"`
 }
 
 // ListActionExecutionsOutput is the output of ListActionExecutions.
 type ListActionExecutionsOutput struct {
-	ActionExecutionDetails []ActionExecutionDetail `json:"actionExecutionDetails"`
-	NextToken              string                  `json:"nextToken"`
+	ActionExecutionDetails []ActionExecutionDetail `json:"actionExecutionDetails,omitzero"`
+	NextToken              string                  `json:"nextToken,omitzero"`
 }
 
 // ListActionTypesInput is the input of ListActionTypes.
 type ListActionTypesInput struct {
-	ActionOwnerFilter string `json:"actionOwnerFilter"`
-	NextToken         string `json:"nextToken"`
-	RegionFilter      string `json:"regionFilter"`
+	ActionOwnerFilter string `json:"actionOwnerFilter,omitzero"`
+	NextToken         string `json:"nextToken,omitzero"`
+	RegionFilter      string `json:"regionFilter,omitzero"`
 }
 
 // ListActionTypesOutput is the output of ListActionTypes.
 type ListActionTypesOutput struct {
-	ActionTypes []ActionType `json:"actionTypes"`
-	NextToken   string       `json:"nextToken"`
+	ActionTypes []ActionType `json:"actionTypes,omitzero"`
+	NextToken   string       `json:"nextToken,omitzero"`
 }
 
 // ListDeployActionExecutionTargetsInput is the input of ListDeployActionExecutionTargets.
 type ListDeployActionExecutionTargetsInput struct {
-	PipelineName      string         `json:"pipelineName"`
-	ActionExecutionId string         `json:"actionExecutionId"`
-	Filters           []TargetFilter `json:"filters"`
-	MaxResults        *int32         `json:"maxResults"`
-	NextToken         string         `json:"nextToken"`
+	PipelineName      string         `json:"pipelineName,omitzero"`
+	ActionExecutionId string         `json:"actionExecutionId,omitzero"`
+	Filters           []TargetFilter `json:"filters,omitzero"`
+	MaxResults        *int32         `json:"maxResults,omitzero"`
+	NextToken         string         `json:"nextToken,omitzero"`
 }
 
 // ListDeployActionExecutionTargetsOutput is the output of ListDeployActionExecutionTargets.
 type ListDeployActionExecutionTargetsOutput struct {
-	Targets   []DeployActionExecutionTarget `json:"targets"`
-	NextToken string                        `json:"nextToken"`
+	Targets   []DeployActionExecutionTarget `json:"targets,omitzero"`
+	NextToken string                        `json:"nextToken,omitzero"`
 }
 
 // ListPipelineExecutionsInput is the input of ListPipelineExecutions.
 type ListPipelineExecutionsInput struct {
-	PipelineName string                   `json:"pipelineName"`
-	MaxResults   *int32                   `json:"maxResults"`
-	Filter       *PipelineExecutionFilter `json:"filter"`
-	NextToken    string                   `json:"nextToken"`
+	PipelineName string                   `json:"pipelineName,omitzero"`
+	MaxResults   *int32                   `json:"maxResults,omitzero"`
+	Filter       *PipelineExecutionFilter `json:"filter,omitzero"`
+	NextToken    string                   `json:"nextToken,omitzero"`
 }
 
 // ListPipelineExecutionsOutput is the output of ListPipelineExecutions.
 type ListPipelineExecutionsOutput struct {
-	PipelineExecutionSummaries []PipelineExecutionSummary `json:"pipelineExecutionSummaries"`
-	NextToken                  string                     `json:"nextToken"`
+	PipelineExecutionSummaries []PipelineExecutionSummary `json:"pipelineExecutionSummaries,omitzero"`
+	NextToken                  string                     `json:"nextToken,omitzero"`
 }
 
 // ListPipelinesInput is the input of ListPipelines.
 type ListPipelinesInput struct {
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
 }
 
 // ListPipelinesOutput is the output of ListPipelines.
 type ListPipelinesOutput struct {
-	Pipelines []PipelineSummary `json:"pipelines"`
-	NextToken string            `json:"nextToken"`
+	Pipelines []PipelineSummary `json:"pipelines,omitzero"`
+	NextToken string            `json:"nextToken,omitzero"`
 }
 
 // ListRuleExecutionsInput is the input of ListRuleExecutions.
 type ListRuleExecutionsInput struct {
-	PipelineName string               `json:"pipelineName"`
-	Filter       *RuleExecutionFilter `json:"filter"`
-	MaxResults   *int32               `json:"maxResults"`
-	NextToken    string               `json:"nextToken"`
+	PipelineName string               `json:"pipelineName,omitzero"`
+	Filter       *RuleExecutionFilter `json:"filter,omitzero"`
+	MaxResults   *int32               `json:"maxResults,omitzero"`
+	NextToken    string               `json:"nextToken,omitzero"`
 }
 
 // ListRuleExecutionsOutput is the output of ListRuleExecutions.
 type ListRuleExecutionsOutput struct {
-	RuleExecutionDetails []RuleExecutionDetail `json:"ruleExecutionDetails"`
-	NextToken            string                `json:"nextToken"`
+	RuleExecutionDetails []RuleExecutionDetail `json:"ruleExecutionDetails,omitzero"`
+	NextToken            string                `json:"nextToken,omitzero"`
 }
 
 // ListRuleTypesInput is the input of ListRuleTypes.
 type ListRuleTypesInput struct {
-	RuleOwnerFilter string `json:"ruleOwnerFilter"`
-	RegionFilter    string `json:"regionFilter"`
+	RuleOwnerFilter string `json:"ruleOwnerFilter,omitzero"`
+	RegionFilter    string `json:"regionFilter,omitzero"`
 }
 
 // ListRuleTypesOutput is the output of ListRuleTypes.
 type ListRuleTypesOutput struct {
-	RuleTypes []RuleType `json:"ruleTypes"`
+	RuleTypes []RuleType `json:"ruleTypes,omitzero"`
 }
 
 // ListTagsForResourceInput is the input of ListTagsForResource.
 type ListTagsForResourceInput struct {
-	ResourceArn string `json:"resourceArn"`
-	NextToken   string `json:"nextToken"`
-	MaxResults  *int32 `json:"maxResults"`
+	ResourceArn string `json:"resourceArn,omitzero"`
+	NextToken   string `json:"nextToken,omitzero"`
+	MaxResults  *int32 `json:"maxResults,omitzero"`
 }
 
 // ListTagsForResourceOutput is the output of ListTagsForResource.
 type ListTagsForResourceOutput struct {
-	Tags      []Tag  `json:"tags"`
-	NextToken string `json:"nextToken"`
+	Tags      []Tag  `json:"tags,omitzero"`
+	NextToken string `json:"nextToken,omitzero"`
 }
 
 // ListWebhookItem is a structure of the API.
 type ListWebhookItem struct {
-	Definition    *WebhookDefinition `json:"definition"`
-	Url           string             `json:"url"`
-	ErrorMessage  string             `json:"errorMessage"`
-	ErrorCode     string             `json:"errorCode"`
-	LastTriggered *time.Time         `json:"lastTriggered"`
-	Arn           string             `json:"arn"`
-	Tags          []Tag              `json:"tags"`
+	Definition    *WebhookDefinition `json:"definition,omitzero"`
+	Url           string             `json:"url,omitzero"`
+	ErrorMessage  string             `json:"errorMessage,omitzero"`
+	ErrorCode     string             `json:"errorCode,omitzero"`
+	LastTriggered *time.Time         `json:"lastTriggered,omitzero"`
+	Arn           string             `json:"arn,omitzero"`
+	Tags          []Tag              `json:"tags,omitzero"`
 }
 
 // ListWebhooksInput is the input of ListWebhooks.
 type ListWebhooksInput struct {
-	NextToken  string `json:"NextToken"`
-	MaxResults *int32 `json:"MaxResults"`
+	NextToken  string `json:"NextToken,omitzero"`
+	MaxResults *int32 `json:"MaxResults,omitzero"`
 }
 
 // ListWebhooksOutput is the output of ListWebhooks.
 type ListWebhooksOutput struct {
-	Webhooks  []ListWebhookItem `json:"webhooks"`
-	NextToken string            `json:"NextToken"`
+	Webhooks  []ListWebhookItem `json:"webhooks,omitzero"`
+	NextToken string            `json:"NextToken,omitzero"`
 }
 
 // OutputArtifact is a structure of the API.
 type OutputArtifact struct {
-	Name  string   `json:"name"`
-	Files []string `json:"files"`
+	Name  string   `json:"name,omitzero"`
+	Files []string `json:"files,omitzero"`
 }
 
 // OverrideStageConditionInput is the input of OverrideStageCondition.
 type OverrideStageConditionInput struct {
-	PipelineName        string `json:"pipelineName"`
-	StageName           string `json:"stageName"`
-	PipelineExecutionId string `json:"pipelineExecutionId"`
-	ConditionType       string `json:"conditionType"`
+	PipelineName        string `json:"pipelineName,omitzero"`
+	StageName           string `json:"stageName,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+	ConditionType       string `json:"conditionType,omitzero"`
 }
 
 // PipelineContext is a structure of the API.
 type PipelineContext struct {
-	PipelineName        string         `json:"pipelineName"`
-	Stage               *StageContext  `json:"stage"`
-	Action              *ActionContext `json:"action"`
-	PipelineArn         string         `json:"pipelineArn"`
-	PipelineExecutionId string         `json:"pipelineExecutionId"`
+	PipelineName        string         `json:"pipelineName,omitzero"`
+	Stage               *StageContext  `json:"stage,omitzero"`
+	Action              *ActionContext `json:"action,omitzero"`
+	PipelineArn         string         `json:"pipelineArn,omitzero"`
+	PipelineExecutionId string         `json:"pipelineExecutionId,omitzero"`
 }
 
 // PipelineDeclaration is a structure of the API.
 type PipelineDeclaration struct {
-	Name           string                        `json:"name"`
-	RoleArn        string                        `json:"roleArn"`
-	ArtifactStore  *ArtifactStore                `json:"artifactStore"`
-	ArtifactStores map[string]ArtifactStore      `json:"artifactStores"`
-	Stages         []StageDeclaration            `json:"stages"`
-	Version        *int32                        `json:"version"`
-	ExecutionMode  string                        `json:"executionMode"`
-	PipelineType   string                        `json:"pipelineType"`
-	Variables      []PipelineVariableDeclaration `json:"variables"`
-	Triggers       []PipelineTriggerDeclaration  `json:"triggers"`
+	Name           string                        `json:"name,omitzero"`
+	RoleArn        string                        `json:"roleArn,omitzero"`
+	ArtifactStore  *ArtifactStore                `json:"artifactStore,omitzero"`
+	ArtifactStores map[string]ArtifactStore      `json:"artifactStores,omitzero"`
+	Stages         []StageDeclaration            `json:"stages,omitzero"`
+	Version        *int32                        `json:"version,omitzero"`
+	ExecutionMode  string                        `json:"executionMode,omitzero"`
+	PipelineType   string                        `json:"pipelineType,omitzero"`
+	Variables      []PipelineVariableDeclaration `json:"variables,omitzero"`
+	Triggers       []PipelineTriggerDeclaration  `json:"triggers,omitzero"`
 }
 
 // PipelineExecution is a structure of the API.
 type PipelineExecution struct {
-	PipelineName        string                     `json:"pipelineName"`
-	PipelineVersion     *int32                     `json:"pipelineVersion"`
-	PipelineExecutionId string                     `json:"pipelineExecutionId"`
-	Status              string                     `json:"status"`
-	StatusSummary       string                     `json:"statusSummary"`
-	ArtifactRevisions   []ArtifactRevision         `json:"artifactRevisions"`
-	Variables           []ResolvedPipelineVariable `json:"variables"`
-	Trigger             *ExecutionTrigger          `json:"trigger"`
-	ExecutionMode       string                     `json:"executionMode"`
-	ExecutionType       string                     `json:"executionType"`
-	RollbackMetadata    *PipelineRollbackMetadata  `json:"rollbackMetadata"`
+	PipelineName        string                     `json:"pipelineName,omitzero"`
+	PipelineVersion     *int32                     `json:"pipelineVersion,omitzero"`
+	PipelineExecutionId string                     `json:"pipelineExecutionId,omitzero"`
+	Status              string                     `json:"status,omitzero"`
+	StatusSummary       string                     `json:"statusSummary,omitzero"`
+	ArtifactRevisions   []ArtifactRevision         `json:"artifactRevisions,omitzero"`
+	Variables           []ResolvedPipelineVariable `json:"variables,omitzero"`
+	Trigger             *ExecutionTrigger          `json:"trigger,omitzero"`
+	ExecutionMode       string                     `json:"executionMode,omitzero"`
+	ExecutionType       string                     `json:"executionType,omitzero"`
+	RollbackMetadata    *PipelineRollbackMetadata  `json:"rollbackMetadata,omitzero"`
 }
 
 // PipelineExecutionFilter is a structure of the API.
 type PipelineExecutionFilter struct {
-	SucceededInStage *SucceededInStageFilter `json:"succeededInStage"`
+	SucceededInStage *SucceededInStageFilter `json:"succeededInStage,omitzero"`
 }
 
 // PipelineExecutionSummary is a structure of the API.
 type PipelineExecutionSummary struct {
-	PipelineExecutionId string                    `json:"pipelineExecutionId"`
-	Status              string                    `json:"status"`
-	StatusSummary       string                    `json:"statusSummary"`
-	StartTime           *time.Time                `json:"startTime"`
-	LastUpdateTime      *time.Time                `json:"lastUpdateTime"`
-	SourceRevisions     []SourceRevision          `json:"sourceRevisions"`
-	Trigger             *ExecutionTrigger         `json:"trigger"`
-	StopTrigger         *StopExecutionTrigger     `json:"stopTrigger"`
-	ExecutionMode       string                    `json:"executionMode"`
-	ExecutionType       string                    `json:"executionType"`
-	RollbackMetadata    *PipelineRollbackMetadata `json:"rollbackMetadata"`
+	PipelineExecutionId string                    `json:"pipelineExecutionId,omitzero"`
+	Status              string                    `json:"status,omitzero"`
+	StatusSummary       string                    `json:"statusSummary,omitzero"`
+	StartTime           *time.Time                `json:"startTime,omitzero"`
+	LastUpdateTime      *time.Time                `json:"lastUpdateTime,omitzero"`
+	SourceRevisions     []SourceRevision          `json:"sourceRevisions,omitzero"`
+	Trigger             *ExecutionTrigger         `json:"trigger,omitzero"`
+	StopTrigger         *StopExecutionTrigger     `json:"stopTrigger,omitzero"`
+	ExecutionMode       string                    `json:"executionMode,omitzero"`
+	ExecutionType       string                    `json:"executionType,omitzero"`
+	RollbackMetadata    *PipelineRollbackMetadata `json:"rollbackMetadata,omitzero"`
 }
 
 // PipelineMetadata is a structure of the API.
 type PipelineMetadata struct {
-	PipelineArn       string     `json:"pipelineArn"`
-	Created           *time.Time `json:"created"`
-	Updated           *time.Time `json:"updated"`
-	PollingDisabledAt *time.Time `json:"pollingDisabledAt"`
+	PipelineArn       string     `json:"pipelineArn,omitzero"`
+	Created           *time.Time `json:"created,omitzero"`
+	Updated           *time.Time `json:"updated,omitzero"`
+	PollingDisabledAt *time.Time `json:"pollingDisabledAt,omitzero"`
 }
 
 // PipelineRollbackMetadata is a structure of the API.
 type PipelineRollbackMetadata struct {
-	RollbackTargetPipelineExecutionId string `json:"rollbackTargetPipelineExecutionId"`
+	RollbackTargetPipelineExecutionId string `json:"rollbackTargetPipelineExecutionId,omitzero"`
 }
 
 // PipelineSummary is a structure of the API.
 type PipelineSummary struct {
-	Name          string     `json:"name"`
-	Version       *int32     `json:"version"`
-	PipelineType  string     `json:"pipelineType"`
-	ExecutionMode string     `json:"executionMode"`
-	Created       *time.Time `json:"created"`
-	Updated       *time.Time `json:"updated"`
+	Name          string     `json:"name,omitzero"`
+	Version       *int32     `json:"version,omitzero"`
+	PipelineType  string     `json:"pipelineType,omitzero"`
+	ExecutionMode string     `json:"executionMode,omitzero"`
+	Created       *time.Time `json:"created,omitzero"`
+	Updated       *time.Time `json:"updated,omitzero"`
 }
 
 // PipelineTriggerDeclaration is a structure of the API.
 type PipelineTriggerDeclaration struct {
-	ProviderType     string            `json:"providerType"`
-	GitConfiguration *GitConfiguration `json:"gitConfiguration"`
+	ProviderType     string            `json:"providerType,omitzero"`
+	GitConfiguration *GitConfiguration `json:"gitConfiguration,omitzero"`
 }
 
 // PipelineVariable is a structure of the API.
 type PipelineVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name  string `json:"name,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // PipelineVariableDeclaration is a structure of the API.
 type PipelineVariableDeclaration struct {
-	Name         string `json:"name"`
-	DefaultValue string `json:"defaultValue"`
-	Description  string `json:"description"`
+	Name         string `json:"name,omitzero"`
+	DefaultValue string `json:"defaultValue,omitzero"`
+	Description  string `json:"description,omitzero"`
 }
 
 // PollForJobsInput is the input of PollForJobs.
 type PollForJobsInput struct {
-	ActionTypeId *ActionTypeId     `json:"actionTypeId"`
-	MaxBatchSize *int32            `json:"maxBatchSize"`
-	QueryParam   map[string]string `json:"queryParam"`
+	ActionTypeId *ActionTypeId     `json:"actionTypeId,omitzero"`
+	MaxBatchSize *int32            `json:"maxBatchSize,omitzero"`
+	QueryParam   map[string]string `json:"queryParam,omitzero"`
 }
 
 // PollForJobsOutput is the output of PollForJobs.
 type PollForJobsOutput struct {
-	Jobs []Job `json:"jobs"`
+	Jobs []Job `json:"jobs,omitzero"`
 }
 
 // PollForThirdPartyJobsInput is the input of PollForThirdPartyJobs.
 type PollForThirdPartyJobsInput struct {
-	ActionTypeId *ActionTypeId `json:"actionTypeId"`
-	MaxBatchSize *int32        `json:"maxBatchSize"`
+	ActionTypeId *ActionTypeId `json:"actionTypeId,omitzero"`
+	MaxBatchSize *int32        `json:"maxBatchSize,omitzero"`
 }
 
 // PollForThirdPartyJobsOutput is the output of PollForThirdPartyJobs.
 type PollForThirdPartyJobsOutput struct {
-	Jobs []ThirdPartyJob `json:"jobs"`
+	Jobs []ThirdPartyJob `json:"jobs,omitzero"`
 }
 
 // PutActionRevisionInput is the input of PutActionRevision.
 type PutActionRevisionInput struct {
-	PipelineName   string          `json:"pipelineName"`
-	StageName      string          `json:"stageName"`
-	ActionName     string          `json:"actionName"`
-	ActionRevision *ActionRevision `json:"actionRevision"`
+	PipelineName   string          `json:"pipelineName,omitzero"`
+	StageName      string          `json:"stageName,omitzero"`
+	ActionName     string          `json:"actionName,omitzero"`
+	ActionRevision *ActionRevision `json:"actionRevision,omitzero"`
 }
 
 // PutActionRevisionOutput is the output of PutActionRevision.
 type PutActionRevisionOutput struct {
-	NewRevision         *bool  `json:"newRevision"`
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	NewRevision         *bool  `json:"newRevision,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // PutApprovalResultInput is the input of PutApprovalResult.
 type PutApprovalResultInput struct {
-	PipelineName string          `json:"pipelineName"`
-	StageName    string          `json:"stageName"`
-	ActionName   string          `json:"actionName"`
-	Result       *ApprovalResult `json:"result"`
-	Token        string          `json:"token"`
+	PipelineName string          `json:"pipelineName,omitzero"`
+	StageName    string          `json:"stageName,omitzero"`
+	ActionName   string          `json:"actionName,omitzero"`
+	Result       *ApprovalResult `json:"result,omitzero"`
+	Token        string          `json:"token,omitzero"`
 }
 
 // PutApprovalResultOutput is the output of PutApprovalResult.
 type PutApprovalResultOutput struct {
-	ApprovedAt *time.Time `json:"approvedAt"`
+	ApprovedAt *time.Time `json:"approvedAt,omitzero"`
 }
 
 // PutJobFailureResultInput is the input of PutJobFailureResult.
 type PutJobFailureResultInput struct {
-	JobId          string          `json:"jobId"`
-	FailureDetails *FailureDetails `json:"failureDetails"`
+	JobId          string          `json:"jobId,omitzero"`
+	FailureDetails *FailureDetails `json:"failureDetails,omitzero"`
 }
 
 // PutJobSuccessResultInput is the input of PutJobSuccessResult.
 type PutJobSuccessResultInput struct {
-	JobId             string            `json:"jobId"`
-	CurrentRevision   *CurrentRevision  `json:"currentRevision"`
-	ContinuationToken string            `json:"continuationToken"`
-	ExecutionDetails  *ExecutionDetails `json:"executionDetails"`
-	OutputVariables   map[string]string `json:"outputVariables"`
+	JobId             string            `json:"jobId,omitzero"`
+	CurrentRevision   *CurrentRevision  `json:"currentRevision,omitzero"`
+	ContinuationToken string            `json:"continuationToken,omitzero"`
+	ExecutionDetails  *ExecutionDetails `json:"executionDetails,omitzero"`
+	OutputVariables   map[string]string `json:"outputVariables,omitzero"`
 }
 
 // PutThirdPartyJobFailureResultInput is the input of PutThirdPartyJobFailureResult.
 type PutThirdPartyJobFailureResultInput struct {
-	JobId          string          `json:"jobId"`
-	ClientToken    string          `json:"clientToken"`
-	FailureDetails *FailureDetails `json:"failureDetails"`
+	JobId          string          `json:"jobId,omitzero"`
+	ClientToken    string          `json:"clientToken,omitzero"`
+	FailureDetails *FailureDetails `json:"failureDetails,omitzero"`
 }
 
 // PutThirdPartyJobSuccessResultInput is the input of PutThirdPartyJobSuccessResult.
 type PutThirdPartyJobSuccessResultInput struct {
-	JobId             string            `json:"jobId"`
-	ClientToken       string            `json:"clientToken"`
-	CurrentRevision   *CurrentRevision  `json:"currentRevision"`
-	ContinuationToken string            `json:"continuationToken"`
-	ExecutionDetails  *ExecutionDetails `json:"executionDetails"`
+	JobId             string            `json:"jobId,omitzero"`
+	ClientToken       string            `json:"clientToken,omitzero"`
+	CurrentRevision   *CurrentRevision  `json:"currentRevision,omitzero"`
+	ContinuationToken string            `json:"continuationToken,omitzero"`
+	ExecutionDetails  *ExecutionDetails `json:"executionDetails,omitzero"`
 }
 
 // PutWebhookInput is the input of PutWebhook.
 type PutWebhookInput struct {
-	Webhook *WebhookDefinition `json:"webhook"`
-	Tags    []Tag              `json:"tags"`
+	Webhook *WebhookDefinition `json:"webhook,omitzero"`
+	Tags    []Tag              `json:"tags,omitzero"`
 }
 
 // PutWebhookOutput is the output of PutWebhook.
 type PutWebhookOutput struct {
-	Webhook *ListWebhookItem `json:"webhook"`
+	Webhook *ListWebhookItem `json:"webhook,omitzero"`
 }
 
 // RegisterWebhookWithThirdPartyInput is the input of RegisterWebhookWithThirdParty.
 type RegisterWebhookWithThirdPartyInput struct {
-	WebhookName string `json:"webhookName"`
+	WebhookName string `json:"webhookName,omitzero"`
 }
 
 // RegisterWebhookWithThirdPartyOutput is the output of RegisterWebhookWithThirdParty.
@@ -987,293 +987,293 @@ type RegisterWebhookWithThirdPartyOutput struct {
 
 // ResolvedPipelineVariable is a structure of the API.
 type ResolvedPipelineVariable struct {
-	Name          string `json:"name"`
-	ResolvedValue string `json:"resolvedValue"`
+	Name          string `json:"name,omitzero"`
+	ResolvedValue string `json:"resolvedValue,omitzero"`
 }
 
 // RetryConfiguration is a structure of the API.
 type RetryConfiguration struct {
-	RetryMode string `json:"retryMode"`
+	RetryMode string `json:"retryMode,omitzero"`
 }
 
 // RetryStageExecutionInput is the input of RetryStageExecution.
 type RetryStageExecutionInput struct {
-	PipelineName        string `json:"pipelineName"`
-	StageName           string `json:"stageName"`
-	PipelineExecutionId string `json:"pipelineExecutionId"`
-	RetryMode           string `json:"retryMode"`
+	PipelineName        string `json:"pipelineName,omitzero"`
+	StageName           string `json:"stageName,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+	RetryMode           string `json:"retryMode,omitzero"`
 }
 
 // RetryStageExecutionOutput is the output of RetryStageExecution.
 type RetryStageExecutionOutput struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // RetryStageMetadata is a structure of the API.
 type RetryStageMetadata struct {
-	AutoStageRetryAttempt   *int32 `json:"autoStageRetryAttempt"`
-	ManualStageRetryAttempt *int32 `json:"manualStageRetryAttempt"`
-	LatestRetryTrigger      string `json:"latestRetryTrigger"`
+	AutoStageRetryAttempt   *int32 `json:"autoStageRetryAttempt,omitzero"`
+	ManualStageRetryAttempt *int32 `json:"manualStageRetryAttempt,omitzero"`
+	LatestRetryTrigger      string `json:"latestRetryTrigger,omitzero"`
 }
 
 // RollbackStageInput is the input of RollbackStage.
 type RollbackStageInput struct {
-	PipelineName              string `json:"pipelineName"`
-	StageName                 string `json:"stageName"`
-	TargetPipelineExecutionId string `json:"targetPipelineExecutionId"`
+	PipelineName              string `json:"pipelineName,omitzero"`
+	StageName                 string `json:"stageName,omitzero"`
+	TargetPipelineExecutionId string `json:"targetPipelineExecutionId,omitzero"`
 }
 
 // RollbackStageOutput is the output of RollbackStage.
 type RollbackStageOutput struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // RuleConfigurationProperty is a structure of the API.
 type RuleConfigurationProperty struct {
-	Name        string `json:"name"`
-	Required    *bool  `json:"required"`
-	Key         *bool  `json:"key"`
-	Secret      *bool  `json:"secret"`
-	Queryable   *bool  `json:"queryable"`
-	Description string `json:"description"`
-	Type        string `json:"type"`
+	Name        string `json:"name,omitzero"`
+	Required    *bool  `json:"required,omitzero"`
+	Key         *bool  `json:"key,omitzero"`
+	Secret      *bool  `json:"secret,omitzero"`
+	Queryable   *bool  `json:"queryable,omitzero"`
+	Description string `json:"description,omitzero"`
+	Type        string `json:"type,omitzero"`
 }
 
 // RuleDeclaration is a structure of the API.
 type RuleDeclaration struct {
-	Name             string            `json:"name"`
-	RuleTypeId       *RuleTypeId       `json:"ruleTypeId"`
-	Configuration    map[string]string `json:"configuration"`
-	Commands         []string          `json:"commands"`
-	InputArtifacts   []InputArtifact   `json:"inputArtifacts"`
-	RoleArn          string            `json:"roleArn"`
-	Region           string            `json:"region"`
-	TimeoutInMinutes *int32            `json:"timeoutInMinutes"`
+	Name             string            `json:"name,omitzero"`
+	RuleTypeId       *RuleTypeId       `json:"ruleTypeId,omitzero"`
+	Configuration    map[string]string `json:"configuration,omitzero"`
+	Commands         []string          `json:"commands,omitzero"`
+	InputArtifacts   []InputArtifact   `json:"inputArtifacts,omitzero"`
+	RoleArn          string            `json:"roleArn,omitzero"`
+	Region           string            `json:"region,omitzero"`
+	TimeoutInMinutes *int32            `json:"timeoutInMinutes,omitzero"`
 }
 
 // RuleExecution is a structure of the API.
 type RuleExecution struct {
-	RuleExecutionId      string        `json:"ruleExecutionId"`
-	Status               string        `json:"status"`
-	Summary              string        `json:"summary"`
-	LastStatusChange     *time.Time    `json:"lastStatusChange"`
-	Token                string        `json:"token"`
-	LastUpdatedBy        string        `json:"lastUpdatedBy"`
-	ExternalExecutionId  string        `json:"externalExecutionId"`
-	ExternalExecutionUrl string        `json:"externalExecutionUrl"`
-	ErrorDetails         *ErrorDetails `json:"errorDetails"`
+	RuleExecutionId      string        `json:"ruleExecutionId,omitzero"`
+	Status               string        `json:"status,omitzero"`
+	Summary              string        `json:"summary,omitzero"`
+	LastStatusChange     *time.Time    `json:"lastStatusChange,omitzero"`
+	Token                string        `json:"token,omitzero"`
+	LastUpdatedBy        string        `json:"lastUpdatedBy,omitzero"`
+	ExternalExecutionId  string        `json:"externalExecutionId,omitzero"`
+	ExternalExecutionUrl string        `json:"externalExecutionUrl,omitzero"`
+	ErrorDetails         *ErrorDetails `json:"errorDetails,omitzero"`
 }
 
 // RuleExecutionDetail is a structure of the API.
 type RuleExecutionDetail struct {
-	PipelineExecutionId string               `json:"pipelineExecutionId"`
-	RuleExecutionId     string               `json:"ruleExecutionId"`
-	PipelineVersion     *int32               `json:"pipelineVersion"`
-	StageName           string               `json:"stageName"`
-	RuleName            string               `json:"ruleName"`
-	StartTime           *time.Time           `json:"startTime"`
-	LastUpdateTime      *time.Time           `json:"lastUpdateTime"`
-	UpdatedBy           string               `json:"updatedBy"`
-	Status              string               `json:"status"`
-	Input               *RuleExecutionInput  `json:"input"`
-	Output              *RuleExecutionOutput `json:"output"`
+	PipelineExecutionId string               `json:"pipelineExecutionId,omitzero"`
+	RuleExecutionId     string               `json:"ruleExecutionId,omitzero"`
+	PipelineVersion     *int32               `json:"pipelineVersion,omitzero"`
+	StageName           string               `json:"stageName,omitzero"`
+	RuleName            string               `json:"ruleName,omitzero"`
+	StartTime           *time.Time           `json:"startTime,omitzero"`
+	LastUpdateTime      *time.Time           `json:"lastUpdateTime,omitzero"`
+	UpdatedBy           string               `json:"updatedBy,omitzero"`
+	Status              string               `json:"status,omitzero"`
+	Input               *RuleExecutionInput  `json:"input,omitzero"`
+	Output              *RuleExecutionOutput `json:"output,omitzero"`
 }
 
 // RuleExecutionFilter is a structure of the API.
 type RuleExecutionFilter struct {
-	PipelineExecutionId       string                           `json:"pipelineExecutionId"`
-	LatestInPipelineExecution *LatestInPipelineExecutionFilter `json:"latestInPipelineExecution"`
+	PipelineExecutionId       string                           `json:"pipelineExecutionId,omitzero"`
+	LatestInPipelineExecution *LatestInPipelineExecutionFilter `json:"latestInPipelineExecution,omitzero"`
 }
 
 // RuleExecutionInput is a structure of the API.
 type RuleExecutionInput struct {
-	RuleTypeId            *RuleTypeId       `json:"ruleTypeId"`
-	Configuration         map[string]string `json:"configuration"`
-	ResolvedConfiguration map[string]string `json:"resolvedConfiguration"`
-	RoleArn               string            `json:"roleArn"`
-	Region                string            `json:"region"`
-	InputArtifacts        []ArtifactDetail  `json:"inputArtifacts"`
+	RuleTypeId            *RuleTypeId       `json:"ruleTypeId,omitzero"`
+	Configuration         map[string]string `json:"configuration,omitzero"`
+	ResolvedConfiguration map[string]string `json:"resolvedConfiguration,omitzero"`
+	RoleArn               string            `json:"roleArn,omitzero"`
+	Region                string            `json:"region,omitzero"`
+	InputArtifacts        []ArtifactDetail  `json:"inputArtifacts,omitzero"`
 }
 
 // RuleExecutionOutput is a structure of the API.
 type RuleExecutionOutput struct {
-	ExecutionResult *RuleExecutionResult `json:"executionResult"`
+	ExecutionResult *RuleExecutionResult `json:"executionResult,omitzero"`
 }
 
 // RuleExecutionResult is a structure of the API.
 type RuleExecutionResult struct {
-	ExternalExecutionId      string        `json:"externalExecutionId"`
-	ExternalExecutionSummary string        `json:"externalExecutionSummary"`
-	ExternalExecutionUrl     string        `json:"externalExecutionUrl"`
-	ErrorDetails             *ErrorDetails `json:"errorDetails"`
+	ExternalExecutionId      string        `json:"externalExecutionId,omitzero"`
+	ExternalExecutionSummary string        `json:"externalExecutionSummary,omitzero"`
+	ExternalExecutionUrl     string        `json:"externalExecutionUrl,omitzero"`
+	ErrorDetails             *ErrorDetails `json:"errorDetails,omitzero"`
 }
 
 // RuleRevision is a structure of the API.
 type RuleRevision struct {
-	RevisionId       string     `json:"revisionId"`
-	RevisionChangeId string     `json:"revisionChangeId"`
-	Created          *time.Time `json:"created"`
+	RevisionId       string     `json:"revisionId,omitzero"`
+	RevisionChangeId string     `json:"revisionChangeId,omitzero"`
+	Created          *time.Time `json:"created,omitzero"`
 }
 
 // RuleState is a structure of the API.
 type RuleState struct {
-	RuleName        string         `json:"ruleName"`
-	CurrentRevision *RuleRevision  `json:"currentRevision"`
-	LatestExecution *RuleExecution `json:"latestExecution"`
-	EntityUrl       string         `json:"entityUrl"`
-	RevisionUrl     string         `json:"revisionUrl"`
+	RuleName        string         `json:"ruleName,omitzero"`
+	CurrentRevision *RuleRevision  `json:"currentRevision,omitzero"`
+	LatestExecution *RuleExecution `json:"latestExecution,omitzero"`
+	EntityUrl       string         `json:"entityUrl,omitzero"`
+	RevisionUrl     string         `json:"revisionUrl,omitzero"`
 }
 
 // RuleType is a structure of the API.
 type RuleType struct {
-	Id                          *RuleTypeId                 `json:"id"`
-	Settings                    *RuleTypeSettings           `json:"settings"`
-	RuleConfigurationProperties []RuleConfigurationProperty `json:"ruleConfigurationProperties"`
-	InputArtifactDetails        *ArtifactDetails            `json:"inputArtifactDetails"`
+	Id                          *RuleTypeId                 `json:"id,omitzero"`
+	Settings                    *RuleTypeSettings           `json:"settings,omitzero"`
+	RuleConfigurationProperties []RuleConfigurationProperty `json:"ruleConfigurationProperties,omitzero"`
+	InputArtifactDetails        *ArtifactDetails            `json:"inputArtifactDetails,omitzero"`
 }
 
 // RuleTypeId is a structure of the API.
 type RuleTypeId struct {
-	Category string `json:"category"`
-	Owner    string `json:"owner"`
-	Provider string `json:"provider"`
-	Version  string `json:"version"`
+	Category string `json:"category,omitzero"`
+	Owner    string `json:"owner,omitzero"`
+	Provider string `json:"provider,omitzero"`
+	Version  string `json:"version,omitzero"`
 }
 
 // RuleTypeSettings is a structure of the API.
 type RuleTypeSettings struct {
-	ThirdPartyConfigurationUrl string `json:"thirdPartyConfigurationUrl"`
-	EntityUrlTemplate          string `json:"entityUrlTemplate"`
-	ExecutionUrlTemplate       string `json:"executionUrlTemplate"`
-	RevisionUrlTemplate        string `json:"revisionUrlTemplate"`
+	ThirdPartyConfigurationUrl string `json:"thirdPartyConfigurationUrl,omitzero"`
+	EntityUrlTemplate          string `json:"entityUrlTemplate,omitzero"`
+	ExecutionUrlTemplate       string `json:"executionUrlTemplate,omitzero"`
+	RevisionUrlTemplate        string `json:"revisionUrlTemplate,omitzero"`
 }
 
 // S3ArtifactLocation is a structure of the API.
 type S3ArtifactLocation struct {
-	BucketName string `json:"bucketName"`
-	ObjectKey  string `json:"objectKey"`
+	BucketName string `json:"bucketName,omitzero"`
+	ObjectKey  string `json:"objectKey,omitzero"`
 }
 
 // S3Location is a structure of the API.
 type S3Location struct {
-	Bucket string `json:"bucket"`
-	Key    string `json:"key"`
+	Bucket string `json:"bucket,omitzero"`
+	Key    string `json:"key,omitzero"`
 }
 
 // SourceRevision is a structure of the API.
 type SourceRevision struct {
-	ActionName      string `json:"actionName"`
-	RevisionId      string `json:"revisionId"`
-	RevisionSummary string `json:"revisionSummary"`
-	RevisionUrl     string `json:"revisionUrl"`
+	ActionName      string `json:"actionName,omitzero"`
+	RevisionId      string `json:"revisionId,omitzero"`
+	RevisionSummary string `json:"revisionSummary,omitzero"`
+	RevisionUrl     string `json:"revisionUrl,omitzero"`
 }
 
 // SourceRevisionOverride is a structure of the API.
 type SourceRevisionOverride struct {
-	ActionName    string `json:"actionName"`
-	RevisionType  string `json:"revisionType"`
-	RevisionValue string `json:"revisionValue"`
+	ActionName    string `json:"actionName,omitzero"`
+	RevisionType  string `json:"revisionType,omitzero"`
+	RevisionValue string `json:"revisionValue,omitzero"`
 }
 
 // StageConditionState is a structure of the API.
 type StageConditionState struct {
-	LatestExecution *StageConditionsExecution `json:"latestExecution"`
-	ConditionStates []ConditionState          `json:"conditionStates"`
+	LatestExecution *StageConditionsExecution `json:"latestExecution,omitzero"`
+	ConditionStates []ConditionState          `json:"conditionStates,omitzero"`
 }
 
 // StageConditionsExecution is a structure of the API.
 type StageConditionsExecution struct {
-	Status  string `json:"status"`
-	Summary string `json:"summary"`
+	Status  string `json:"status,omitzero"`
+	Summary string `json:"summary,omitzero"`
 }
 
 // StageContext is a structure of the API.
 type StageContext struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // StageDeclaration is a structure of the API.
 type StageDeclaration struct {
-	Name        string                 `json:"name"`
-	Blockers    []BlockerDeclaration   `json:"blockers"`
-	Actions     []ActionDeclaration    `json:"actions"`
-	OnFailure   *FailureConditions     `json:"onFailure"`
-	OnSuccess   *SuccessConditions     `json:"onSuccess"`
-	BeforeEntry *BeforeEntryConditions `json:"beforeEntry"`
+	Name        string                 `json:"name,omitzero"`
+	Blockers    []BlockerDeclaration   `json:"blockers,omitzero"`
+	Actions     []ActionDeclaration    `json:"actions,omitzero"`
+	OnFailure   *FailureConditions     `json:"onFailure,omitzero"`
+	OnSuccess   *SuccessConditions     `json:"onSuccess,omitzero"`
+	BeforeEntry *BeforeEntryConditions `json:"beforeEntry,omitzero"`
 }
 
 // StageExecution is a structure of the API.
 type StageExecution struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
-	Status              string `json:"status"`
-	Type                string `json:"type"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+	Status              string `json:"status,omitzero"`
+	Type                string `json:"type,omitzero"`
 }
 
 // StageState is a structure of the API.
 type StageState struct {
-	StageName                 string               `json:"stageName"`
-	InboundExecution          *StageExecution      `json:"inboundExecution"`
-	InboundExecutions         []StageExecution     `json:"inboundExecutions"`
-	InboundTransitionState    *TransitionState     `json:"inboundTransitionState"`
-	ActionStates              []ActionState        `json:"actionStates"`
-	LatestExecution           *StageExecution      `json:"latestExecution"`
-	BeforeEntryConditionState *StageConditionState `json:"beforeEntryConditionState"`
-	OnSuccessConditionState   *StageConditionState `json:"onSuccessConditionState"`
-	OnFailureConditionState   *StageConditionState `json:"onFailureConditionState"`
-	RetryStageMetadata        *RetryStageMetadata  `json:"retryStageMetadata"`
+	StageName                 string               `json:"stageName,omitzero"`
+	InboundExecution          *StageExecution      `json:"inboundExecution,omitzero"`
+	InboundExecutions         []StageExecution     `json:"inboundExecutions,omitzero"`
+	InboundTransitionState    *TransitionState     `json:"inboundTransitionState,omitzero"`
+	ActionStates              []ActionState        `json:"actionStates,omitzero"`
+	LatestExecution           *StageExecution      `json:"latestExecution,omitzero"`
+	BeforeEntryConditionState *StageConditionState `json:"beforeEntryConditionState,omitzero"`
+	OnSuccessConditionState   *StageConditionState `json:"onSuccessConditionState,omitzero"`
+	OnFailureConditionState   *StageConditionState `json:"onFailureConditionState,omitzero"`
+	RetryStageMetadata        *RetryStageMetadata  `json:"retryStageMetadata,omitzero"`
 }
 
 // StartPipelineExecutionInput is the input of StartPipelineExecution.
 type StartPipelineExecutionInput struct {
-	Name               string                   `json:"name"`
-	Variables          []PipelineVariable       `json:"variables"`
-	ClientRequestToken string                   `json:"clientRequestToken"`
-	SourceRevisions    []SourceRevisionOverride `json:"sourceRevisions"`
+	Name               string                   `json:"name,omitzero"`
+	Variables          []PipelineVariable       `json:"variables,omitzero"`
+	ClientRequestToken string                   `json:"clientRequestToken,omitzero"`
+	SourceRevisions    []SourceRevisionOverride `json:"sourceRevisions,omitzero"`
 }
 
 // StartPipelineExecutionOutput is the output of StartPipelineExecution.
 type StartPipelineExecutionOutput struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // StopExecutionTrigger is a structure of the API.
 type StopExecutionTrigger struct {
-	Reason string `json:"reason"`
+	Reason string `json:"reason,omitzero"`
 }
 
 // StopPipelineExecutionInput is the input of StopPipelineExecution.
 type StopPipelineExecutionInput struct {
-	PipelineName        string `json:"pipelineName"`
-	PipelineExecutionId string `json:"pipelineExecutionId"`
-	Abandon             *bool  `json:"abandon"`
-	Reason              string `json:"reason"`
+	PipelineName        string `json:"pipelineName,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+	Abandon             *bool  `json:"abandon,omitzero"`
+	Reason              string `json:"reason,omitzero"`
 }
 
 // StopPipelineExecutionOutput is the output of StopPipelineExecution.
 type StopPipelineExecutionOutput struct {
-	PipelineExecutionId string `json:"pipelineExecutionId"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
 }
 
 // SucceededInStageFilter is a structure of the API.
 type SucceededInStageFilter struct {
-	StageName string `json:"stageName"`
+	StageName string `json:"stageName,omitzero"`
 }
 
 // SuccessConditions is a structure of the API.
 type SuccessConditions struct {
-	Conditions []Condition `json:"conditions"`
+	Conditions []Condition `json:"conditions,omitzero"`
 }
 
 // Tag is a structure of the API.
 type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key   string `json:"key,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // TagResourceInput is the input of TagResource.
 type TagResourceInput struct {
-	ResourceArn string `json:"resourceArn"`
-	Tags        []Tag  `json:"tags"`
+	ResourceArn string `json:"resourceArn,omitzero"`
+	Tags        []Tag  `json:"tags,omitzero"`
 }
 
 // TagResourceOutput is the output of TagResource.
@@ -1282,47 +1282,47 @@ type TagResourceOutput struct {
 
 // TargetFilter is a structure of the API.
 type TargetFilter struct {
-	Name   string   `json:"name"`
-	Values []string `json:"values"`
+	Name   string   `json:"name,omitzero"`
+	Values []string `json:"values,omitzero"`
 }
 
 // ThirdPartyJob is a structure of the API.
 type ThirdPartyJob struct {
-	ClientId string `json:"clientId"`
-	JobId    string `json:"jobId"`
+	ClientId string `json:"clientId,omitzero"`
+	JobId    string `json:"jobId,omitzero"`
 }
 
 // ThirdPartyJobData is a structure of the API.
 type ThirdPartyJobData struct {
-	ActionTypeId        *ActionTypeId          `json:"actionTypeId"`
-	ActionConfiguration *ActionConfiguration   `json:"actionConfiguration"`
-	PipelineContext     *PipelineContext       `json:"pipelineContext"`
-	InputArtifacts      []Artifact             `json:"inputArtifacts"`
-	OutputArtifacts     []Artifact             `json:"outputArtifacts"`
-	ArtifactCredentials *AWSSessionCredentials `json:"artifactCredentials"`
-	ContinuationToken   string                 `json:"continuationToken"`
-	EncryptionKey       *EncryptionKey         `json:"encryptionKey"`
+	ActionTypeId        *ActionTypeId          `json:"actionTypeId,omitzero"`
+	ActionConfiguration *ActionConfiguration   `json:"actionConfiguration,omitzero"`
+	PipelineContext     *PipelineContext       `json:"pipelineContext,omitzero"`
+	InputArtifacts      []Artifact             `json:"inputArtifacts,omitzero"`
+	OutputArtifacts     []Artifact             `json:"outputArtifacts,omitzero"`
+	ArtifactCredentials *AWSSessionCredentials `json:"artifactCredentials,omitzero"`
+	ContinuationToken   string                 `json:"continuationToken,omitzero"`
+	EncryptionKey       *EncryptionKey         `json:"encryptionKey,omitzero"`
 }
 
 // ThirdPartyJobDetails is a structure of the API.
 type ThirdPartyJobDetails struct {
-	Id    string             `json:"id"`
-	Data  *ThirdPartyJobData `json:"data"`
-	Nonce string             `json:"nonce"`
+	Id    string             `json:"id,omitzero"`
+	Data  *ThirdPartyJobData `json:"data,omitzero"`
+	Nonce string             `json:"nonce,omitzero"`
 }
 
 // TransitionState is a structure of the API.
 type TransitionState struct {
-	Enabled        *bool      `json:"enabled"`
-	LastChangedBy  string     `json:"lastChangedBy"`
-	LastChangedAt  *time.Time `json:"lastChangedAt"`
-	DisabledReason string     `json:"disabledReason"`
+	Enabled        *bool      `json:"enabled,omitzero"`
+	LastChangedBy  string     `json:"lastChangedBy,omitzero"`
+	LastChangedAt  *time.Time `json:"lastChangedAt,omitzero"`
+	DisabledReason string     `json:"disabledReason,omitzero"`
 }
 
 // UntagResourceInput is the input of UntagResource.
 type UntagResourceInput struct {
-	ResourceArn string   `json:"resourceArn"`
-	TagKeys     []string `json:"tagKeys"`
+	ResourceArn string   `json:"resourceArn,omitzero"`
+	TagKeys     []string `json:"tagKeys,omitzero"`
 }
 
 // UntagResourceOutput is the output of UntagResource.
@@ -1331,39 +1331,39 @@ type UntagResourceOutput struct {
 
 // UpdateActionTypeInput is the input of UpdateActionType.
 type UpdateActionTypeInput struct {
-	ActionType *ActionTypeDeclaration `json:"actionType"`
+	ActionType *ActionTypeDeclaration `json:"actionType,omitzero"`
 }
 
 // UpdatePipelineInput is the input of UpdatePipeline.
 type UpdatePipelineInput struct {
-	Pipeline *PipelineDeclaration `json:"pipeline"`
+	Pipeline *PipelineDeclaration `json:"pipeline,omitzero"`
 }
 
 // UpdatePipelineOutput is the output of UpdatePipeline.
 type UpdatePipelineOutput struct {
-	Pipeline *PipelineDeclaration `json:"pipeline"`
+	Pipeline *PipelineDeclaration `json:"pipeline,omitzero"`
 }
 
 // WebhookAuthConfiguration is a structure of the API.
 type WebhookAuthConfiguration struct {
-	AllowedIPRange string `json:"AllowedIPRange"`
-	SecretToken    string `json:"SecretToken"`
+	AllowedIPRange string `json:"AllowedIPRange,omitzero"`
+	SecretToken    string `json:"SecretToken,omitzero"`
 }
 
 // WebhookDefinition is a structure of the API.
 type WebhookDefinition struct {
-	Name                        string                    `json:"name"`
-	TargetPipeline              string                    `json:"targetPipeline"`
-	TargetAction                string                    `json:"targetAction"`
-	Filters                     []WebhookFilterRule       `json:"filters"`
-	Authentication              string                    `json:"authentication"`
-	AuthenticationConfiguration *WebhookAuthConfiguration `json:"authenticationConfiguration"`
+	Name                        string                    `json:"name,omitzero"`
+	TargetPipeline              string                    `json:"targetPipeline,omitzero"`
+	TargetAction                string                    `json:"targetAction,omitzero"`
+	Filters                     []WebhookFilterRule       `json:"filters,omitzero"`
+	Authentication              string                    `json:"authentication,omitzero"`
+	AuthenticationConfiguration *WebhookAuthConfiguration `json:"authenticationConfiguration,omitzero"`
 }
 
 // WebhookFilterRule is a structure of the API.
 type WebhookFilterRule struct {
-	JsonPath    string `json:"jsonPath"`
-	MatchEquals string `json:"matchEquals"`
+	JsonPath    string `json:"jsonPath,omitzero"`
+	MatchEquals string `json:"matchEquals,omitzero"`
 }
 
 // DeleteCustomActionTypeOutput is empty.

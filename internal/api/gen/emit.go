@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxMembers is what the runtime's decoder has room for.
+const maxMembers = 128
+
 // emitter writes the package of one model.
 type emitter struct {
 	*model
@@ -90,6 +93,9 @@ func (e *emitter) reach(name string) error {
 	if s == nil {
 		return fmt.Errorf("no shape %s", name)
 	}
+	if len(s.Members) > maxMembers {
+		return fmt.Errorf("%s has more than %d members: raise maxMembers here and in the runtime", name, maxMembers)
+	}
 	e.index[name] = len(e.order)
 	e.order = append(e.order, name)
 	for _, m := range s.Members {
@@ -141,7 +147,7 @@ func (e *emitter) structures() {
 		}
 		e.p("// %s %s\ntype %s struct {\n", typ, doc, typ)
 		for _, m := range e.Shapes[name].Members {
-			e.p("%s %s `json:%q`\n", upper(m.Name), e.fieldType(m.Shape), m.Name)
+			e.p("%s %s `json:%q`\n", upper(m.Name), e.fieldType(m.Shape), m.Name+",omitzero")
 		}
 		e.p("}\n\n")
 	}

@@ -15,479 +15,479 @@ import (
 
 // AcceptDelegationRequestInput is the input of AcceptDelegationRequest.
 type AcceptDelegationRequestInput struct {
-	DelegationRequestId string `json:"DelegationRequestId"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
 }
 
 // AccessDetail is a structure of the API.
 type AccessDetail struct {
-	ServiceName                string     `json:"ServiceName"`
-	ServiceNamespace           string     `json:"ServiceNamespace"`
-	Region                     string     `json:"Region"`
-	EntityPath                 string     `json:"EntityPath"`
-	LastAuthenticatedTime      *time.Time `json:"LastAuthenticatedTime"`
-	TotalAuthenticatedEntities *int32     `json:"TotalAuthenticatedEntities"`
+	ServiceName                string     `json:"ServiceName,omitzero"`
+	ServiceNamespace           string     `json:"ServiceNamespace,omitzero"`
+	Region                     string     `json:"Region,omitzero"`
+	EntityPath                 string     `json:"EntityPath,omitzero"`
+	LastAuthenticatedTime      *time.Time `json:"LastAuthenticatedTime,omitzero"`
+	TotalAuthenticatedEntities *int32     `json:"TotalAuthenticatedEntities,omitzero"`
 }
 
 // AccessKey is a structure of the API.
 type AccessKey struct {
-	UserName        string     `json:"UserName"`
-	AccessKeyId     string     `json:"AccessKeyId"`
-	Status          string     `json:"Status"`
-	SecretAccessKey string     `json:"SecretAccessKey"`
-	CreateDate      *time.Time `json:"CreateDate"`
+	UserName        string     `json:"UserName,omitzero"`
+	AccessKeyId     string     `json:"AccessKeyId,omitzero"`
+	Status          string     `json:"Status,omitzero"`
+	SecretAccessKey string     `json:"SecretAccessKey,omitzero"`
+	CreateDate      *time.Time `json:"CreateDate,omitzero"`
 }
 
 // AccessKeyLastUsed is a structure of the API.
 type AccessKeyLastUsed struct {
-	LastUsedDate *time.Time `json:"LastUsedDate"`
-	ServiceName  string     `json:"ServiceName"`
-	Region       string     `json:"Region"`
+	LastUsedDate *time.Time `json:"LastUsedDate,omitzero"`
+	ServiceName  string     `json:"ServiceName,omitzero"`
+	Region       string     `json:"Region,omitzero"`
 }
 
 // AccessKeyMetadata is a structure of the API.
 type AccessKeyMetadata struct {
-	UserName    string     `json:"UserName"`
-	AccessKeyId string     `json:"AccessKeyId"`
-	Status      string     `json:"Status"`
-	CreateDate  *time.Time `json:"CreateDate"`
+	UserName    string     `json:"UserName,omitzero"`
+	AccessKeyId string     `json:"AccessKeyId,omitzero"`
+	Status      string     `json:"Status,omitzero"`
+	CreateDate  *time.Time `json:"CreateDate,omitzero"`
 }
 
 // AddClientIDToOpenIDConnectProviderInput is the input of AddClientIDToOpenIDConnectProvider.
 type AddClientIDToOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
-	ClientID                 string `json:"ClientID"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
+	ClientID                 string `json:"ClientID,omitzero"`
 }
 
 // AddRoleToInstanceProfileInput is the input of AddRoleToInstanceProfile.
 type AddRoleToInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
-	RoleName            string `json:"RoleName"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
+	RoleName            string `json:"RoleName,omitzero"`
 }
 
 // AddUserToGroupInput is the input of AddUserToGroup.
 type AddUserToGroupInput struct {
-	GroupName string `json:"GroupName"`
-	UserName  string `json:"UserName"`
+	GroupName string `json:"GroupName,omitzero"`
+	UserName  string `json:"UserName,omitzero"`
 }
 
 // AssociateDelegationRequestInput is the input of AssociateDelegationRequest.
 type AssociateDelegationRequestInput struct {
-	DelegationRequestId string `json:"DelegationRequestId"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
 }
 
 // AttachGroupPolicyInput is the input of AttachGroupPolicy.
 type AttachGroupPolicyInput struct {
-	GroupName string `json:"GroupName"`
-	PolicyArn string `json:"PolicyArn"`
+	GroupName string `json:"GroupName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // AttachRolePolicyInput is the input of AttachRolePolicy.
 type AttachRolePolicyInput struct {
-	RoleName  string `json:"RoleName"`
-	PolicyArn string `json:"PolicyArn"`
+	RoleName  string `json:"RoleName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // AttachUserPolicyInput is the input of AttachUserPolicy.
 type AttachUserPolicyInput struct {
-	UserName  string `json:"UserName"`
-	PolicyArn string `json:"PolicyArn"`
+	UserName  string `json:"UserName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // AttachedPermissionsBoundary is a structure of the API.
 type AttachedPermissionsBoundary struct {
-	PermissionsBoundaryType string `json:"PermissionsBoundaryType"`
-	PermissionsBoundaryArn  string `json:"PermissionsBoundaryArn"`
+	PermissionsBoundaryType string `json:"PermissionsBoundaryType,omitzero"`
+	PermissionsBoundaryArn  string `json:"PermissionsBoundaryArn,omitzero"`
 }
 
 // AttachedPolicy is a structure of the API.
 type AttachedPolicy struct {
-	PolicyName string `json:"PolicyName"`
-	PolicyArn  string `json:"PolicyArn"`
+	PolicyName string `json:"PolicyName,omitzero"`
+	PolicyArn  string `json:"PolicyArn,omitzero"`
 }
 
 // ChangePasswordInput is the input of ChangePassword.
 type ChangePasswordInput struct {
-	OldPassword string `json:"OldPassword"`
-	NewPassword string `json:"NewPassword"`
+	OldPassword string `json:"OldPassword,omitzero"`
+	NewPassword string `json:"NewPassword,omitzero"`
 }
 
 // ContextEntry is a structure of the API.
 type ContextEntry struct {
-	ContextKeyName   string   `json:"ContextKeyName"`
-	ContextKeyValues []string `json:"ContextKeyValues"`
-	ContextKeyType   string   `json:"ContextKeyType"`
+	ContextKeyName   string   `json:"ContextKeyName,omitzero"`
+	ContextKeyValues []string `json:"ContextKeyValues,omitzero"`
+	ContextKeyType   string   `json:"ContextKeyType,omitzero"`
 }
 
 // CreateAccessKeyInput is the input of CreateAccessKey.
 type CreateAccessKeyInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // CreateAccessKeyOutput is the output of CreateAccessKey.
 type CreateAccessKeyOutput struct {
-	AccessKey *AccessKey `json:"AccessKey"`
+	AccessKey *AccessKey `json:"AccessKey,omitzero"`
 }
 
 // CreateAccountAliasInput is the input of CreateAccountAlias.
 type CreateAccountAliasInput struct {
-	AccountAlias string `json:"AccountAlias"`
+	AccountAlias string `json:"AccountAlias,omitzero"`
 }
 
 // CreateDelegationRequestInput is the input of CreateDelegationRequest.
 type CreateDelegationRequestInput struct {
-	OwnerAccountId      string                `json:"OwnerAccountId"`
-	Description         string                `json:"Description"`
-	Permissions         *DelegationPermission `json:"Permissions"`
-	RequestMessage      string                `json:"RequestMessage"`
-	RequestorWorkflowId string                `json:"RequestorWorkflowId"`
-	RedirectUrl         string                `json:"RedirectUrl"`
-	NotificationChannel string                `json:"NotificationChannel"`
-	SessionDuration     *int32                `json:"SessionDuration"`
-	OnlySendByOwner     *bool                 `json:"OnlySendByOwner"`
+	OwnerAccountId      string                `json:"OwnerAccountId,omitzero"`
+	Description         string                `json:"Description,omitzero"`
+	Permissions         *DelegationPermission `json:"Permissions,omitzero"`
+	RequestMessage      string                `json:"RequestMessage,omitzero"`
+	RequestorWorkflowId string                `json:"RequestorWorkflowId,omitzero"`
+	RedirectUrl         string                `json:"RedirectUrl,omitzero"`
+	NotificationChannel string                `json:"NotificationChannel,omitzero"`
+	SessionDuration     *int32                `json:"SessionDuration,omitzero"`
+	OnlySendByOwner     *bool                 `json:"OnlySendByOwner,omitzero"`
 }
 
 // CreateDelegationRequestOutput is the output of CreateDelegationRequest.
 type CreateDelegationRequestOutput struct {
-	ConsoleDeepLink     string `json:"ConsoleDeepLink"`
-	DelegationRequestId string `json:"DelegationRequestId"`
+	ConsoleDeepLink     string `json:"ConsoleDeepLink,omitzero"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
 }
 
 // CreateGroupInput is the input of CreateGroup.
 type CreateGroupInput struct {
-	Path      string `json:"Path"`
-	GroupName string `json:"GroupName"`
+	Path      string `json:"Path,omitzero"`
+	GroupName string `json:"GroupName,omitzero"`
 }
 
 // CreateGroupOutput is the output of CreateGroup.
 type CreateGroupOutput struct {
-	Group *Group `json:"Group"`
+	Group *Group `json:"Group,omitzero"`
 }
 
 // CreateInstanceProfileInput is the input of CreateInstanceProfile.
 type CreateInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
-	Path                string `json:"Path"`
-	Tags                []Tag  `json:"Tags"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
+	Path                string `json:"Path,omitzero"`
+	Tags                []Tag  `json:"Tags,omitzero"`
 }
 
 // CreateInstanceProfileOutput is the output of CreateInstanceProfile.
 type CreateInstanceProfileOutput struct {
-	InstanceProfile *InstanceProfile `json:"InstanceProfile"`
+	InstanceProfile *InstanceProfile `json:"InstanceProfile,omitzero"`
 }
 
 // CreateLoginProfileInput is the input of CreateLoginProfile.
 type CreateLoginProfileInput struct {
-	UserName              string `json:"UserName"`
-	Password              string `json:"Password"`
-	PasswordResetRequired *bool  `json:"PasswordResetRequired"`
+	UserName              string `json:"UserName,omitzero"`
+	Password              string `json:"Password,omitzero"`
+	PasswordResetRequired *bool  `json:"PasswordResetRequired,omitzero"`
 }
 
 // CreateLoginProfileOutput is the output of CreateLoginProfile.
 type CreateLoginProfileOutput struct {
-	LoginProfile *LoginProfile `json:"LoginProfile"`
+	LoginProfile *LoginProfile `json:"LoginProfile,omitzero"`
 }
 
 // CreateOpenIDConnectProviderInput is the input of CreateOpenIDConnectProvider.
 type CreateOpenIDConnectProviderInput struct {
-	Url            string   `json:"Url"`
-	ClientIDList   []string `json:"ClientIDList"`
-	ThumbprintList []string `json:"ThumbprintList"`
-	Tags           []Tag    `json:"Tags"`
+	Url            string   `json:"Url,omitzero"`
+	ClientIDList   []string `json:"ClientIDList,omitzero"`
+	ThumbprintList []string `json:"ThumbprintList,omitzero"`
+	Tags           []Tag    `json:"Tags,omitzero"`
 }
 
 // CreateOpenIDConnectProviderOutput is the output of CreateOpenIDConnectProvider.
 type CreateOpenIDConnectProviderOutput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
-	Tags                     []Tag  `json:"Tags"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
+	Tags                     []Tag  `json:"Tags,omitzero"`
 }
 
 // CreatePolicyInput is the input of CreatePolicy.
 type CreatePolicyInput struct {
-	PolicyName     string `json:"PolicyName"`
-	Path           string `json:"Path"`
-	PolicyDocument string `json:"PolicyDocument"`
-	Description    string `json:"Description"`
-	Tags           []Tag  `json:"Tags"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	Path           string `json:"Path,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
+	Description    string `json:"Description,omitzero"`
+	Tags           []Tag  `json:"Tags,omitzero"`
 }
 
 // CreatePolicyOutput is the output of CreatePolicy.
 type CreatePolicyOutput struct {
-	Policy *Policy `json:"Policy"`
+	Policy *Policy `json:"Policy,omitzero"`
 }
 
 // CreatePolicyVersionInput is the input of CreatePolicyVersion.
 type CreatePolicyVersionInput struct {
-	PolicyArn      string `json:"PolicyArn"`
-	PolicyDocument string `json:"PolicyDocument"`
-	SetAsDefault   *bool  `json:"SetAsDefault"`
+	PolicyArn      string `json:"PolicyArn,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
+	SetAsDefault   *bool  `json:"SetAsDefault,omitzero"`
 }
 
 // CreatePolicyVersionOutput is the output of CreatePolicyVersion.
 type CreatePolicyVersionOutput struct {
-	PolicyVersion *PolicyVersion `json:"PolicyVersion"`
+	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
 }
 
 // CreateRoleInput is the input of CreateRole.
 type CreateRoleInput struct {
-	Path                     string `json:"Path"`
-	RoleName                 string `json:"RoleName"`
-	AssumeRolePolicyDocument string `json:"AssumeRolePolicyDocument"`
-	Description              string `json:"Description"`
-	MaxSessionDuration       *int32 `json:"MaxSessionDuration"`
-	PermissionsBoundary      string `json:"PermissionsBoundary"`
-	Tags                     []Tag  `json:"Tags"`
+	Path                     string `json:"Path,omitzero"`
+	RoleName                 string `json:"RoleName,omitzero"`
+	AssumeRolePolicyDocument string `json:"AssumeRolePolicyDocument,omitzero"`
+	Description              string `json:"Description,omitzero"`
+	MaxSessionDuration       *int32 `json:"MaxSessionDuration,omitzero"`
+	PermissionsBoundary      string `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag  `json:"Tags,omitzero"`
 }
 
 // CreateRoleOutput is the output of CreateRole.
 type CreateRoleOutput struct {
-	Role *Role `json:"Role"`
+	Role *Role `json:"Role,omitzero"`
 }
 
 // CreateSAMLProviderInput is the input of CreateSAMLProvider.
 type CreateSAMLProviderInput struct {
-	SAMLMetadataDocument    string `json:"SAMLMetadataDocument"`
-	Name                    string `json:"Name"`
-	Tags                    []Tag  `json:"Tags"`
-	AssertionEncryptionMode string `json:"AssertionEncryptionMode"`
-	AddPrivateKey           string `json:"AddPrivateKey"`
+	SAMLMetadataDocument    string `json:"SAMLMetadataDocument,omitzero"`
+	Name                    string `json:"Name,omitzero"`
+	Tags                    []Tag  `json:"Tags,omitzero"`
+	AssertionEncryptionMode string `json:"AssertionEncryptionMode,omitzero"`
+	AddPrivateKey           string `json:"AddPrivateKey,omitzero"`
 }
 
 // CreateSAMLProviderOutput is the output of CreateSAMLProvider.
 type CreateSAMLProviderOutput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
-	Tags            []Tag  `json:"Tags"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
+	Tags            []Tag  `json:"Tags,omitzero"`
 }
 
 // CreateServiceLinkedRoleInput is the input of CreateServiceLinkedRole.
 type CreateServiceLinkedRoleInput struct {
-	AWSServiceName string `json:"AWSServiceName"`
-	Description    string `json:"Description"`
-	CustomSuffix   string `json:"CustomSuffix"`
+	AWSServiceName string `json:"AWSServiceName,omitzero"`
+	Description    string `json:"Description,omitzero"`
+	CustomSuffix   string `json:"CustomSuffix,omitzero"`
 }
 
 // CreateServiceLinkedRoleOutput is the output of CreateServiceLinkedRole.
 type CreateServiceLinkedRoleOutput struct {
-	Role *Role `json:"Role"`
+	Role *Role `json:"Role,omitzero"`
 }
 
 // CreateServiceSpecificCredentialInput is the input of CreateServiceSpecificCredential.
 type CreateServiceSpecificCredentialInput struct {
-	UserName          string `json:"UserName"`
-	ServiceName       string `json:"ServiceName"`
-	CredentialAgeDays *int32 `json:"CredentialAgeDays"`
+	UserName          string `json:"UserName,omitzero"`
+	ServiceName       string `json:"ServiceName,omitzero"`
+	CredentialAgeDays *int32 `json:"CredentialAgeDays,omitzero"`
 }
 
 // CreateServiceSpecificCredentialOutput is the output of CreateServiceSpecificCredential.
 type CreateServiceSpecificCredentialOutput struct {
-	ServiceSpecificCredential *ServiceSpecificCredential `json:"ServiceSpecificCredential"`
+	ServiceSpecificCredential *ServiceSpecificCredential `json:"ServiceSpecificCredential,omitzero"`
 }
 
 // CreateUserInput is the input of CreateUser.
 type CreateUserInput struct {
-	Path                string `json:"Path"`
-	UserName            string `json:"UserName"`
-	PermissionsBoundary string `json:"PermissionsBoundary"`
-	Tags                []Tag  `json:"Tags"`
+	Path                string `json:"Path,omitzero"`
+	UserName            string `json:"UserName,omitzero"`
+	PermissionsBoundary string `json:"PermissionsBoundary,omitzero"`
+	Tags                []Tag  `json:"Tags,omitzero"`
 }
 
 // CreateUserOutput is the output of CreateUser.
 type CreateUserOutput struct {
-	User *User `json:"User"`
+	User *User `json:"User,omitzero"`
 }
 
 // CreateVirtualMFADeviceInput is the input of CreateVirtualMFADevice.
 type CreateVirtualMFADeviceInput struct {
-	Path                 string `json:"Path"`
-	VirtualMFADeviceName string `json:"VirtualMFADeviceName"`
-	Tags                 []Tag  `json:"Tags"`
+	Path                 string `json:"Path,omitzero"`
+	VirtualMFADeviceName string `json:"VirtualMFADeviceName,omitzero"`
+	Tags                 []Tag  `json:"Tags,omitzero"`
 }
 
 // CreateVirtualMFADeviceOutput is the output of CreateVirtualMFADevice.
 type CreateVirtualMFADeviceOutput struct {
-	VirtualMFADevice *VirtualMFADevice `json:"VirtualMFADevice"`
+	VirtualMFADevice *VirtualMFADevice `json:"VirtualMFADevice,omitzero"`
 }
 
 // DeactivateMFADeviceInput is the input of DeactivateMFADevice.
 type DeactivateMFADeviceInput struct {
-	UserName     string `json:"UserName"`
-	SerialNumber string `json:"SerialNumber"`
+	UserName     string `json:"UserName,omitzero"`
+	SerialNumber string `json:"SerialNumber,omitzero"`
 }
 
 // DelegationPermission is a structure of the API.
 type DelegationPermission struct {
-	PolicyTemplateArn string            `json:"PolicyTemplateArn"`
-	Parameters        []PolicyParameter `json:"Parameters"`
+	PolicyTemplateArn string            `json:"PolicyTemplateArn,omitzero"`
+	Parameters        []PolicyParameter `json:"Parameters,omitzero"`
 }
 
 // DelegationRequest is a structure of the API.
 type DelegationRequest struct {
-	DelegationRequestId           string                `json:"DelegationRequestId"`
-	OwnerAccountId                string                `json:"OwnerAccountId"`
-	Description                   string                `json:"Description"`
-	RequestMessage                string                `json:"RequestMessage"`
-	Permissions                   *DelegationPermission `json:"Permissions"`
-	PermissionPolicy              string                `json:"PermissionPolicy"`
-	RolePermissionRestrictionArns []string              `json:"RolePermissionRestrictionArns"`
-	OwnerId                       string                `json:"OwnerId"`
-	ApproverId                    string                `json:"ApproverId"`
-	State                         string                `json:"State"`
-	ExpirationTime                *time.Time            `json:"ExpirationTime"`
-	RequestorId                   string                `json:"RequestorId"`
-	RequestorName                 string                `json:"RequestorName"`
-	CreateDate                    *time.Time            `json:"CreateDate"`
-	SessionDuration               *int32                `json:"SessionDuration"`
-	RedirectUrl                   string                `json:"RedirectUrl"`
-	Notes                         string                `json:"Notes"`
-	RejectionReason               string                `json:"RejectionReason"`
-	OnlySendByOwner               *bool                 `json:"OnlySendByOwner"`
-	UpdatedTime                   *time.Time            `json:"UpdatedTime"`
+	DelegationRequestId           string                `json:"DelegationRequestId,omitzero"`
+	OwnerAccountId                string                `json:"OwnerAccountId,omitzero"`
+	Description                   string                `json:"Description,omitzero"`
+	RequestMessage                string                `json:"RequestMessage,omitzero"`
+	Permissions                   *DelegationPermission `json:"Permissions,omitzero"`
+	PermissionPolicy              string                `json:"PermissionPolicy,omitzero"`
+	RolePermissionRestrictionArns []string              `json:"RolePermissionRestrictionArns,omitzero"`
+	OwnerId                       string                `json:"OwnerId,omitzero"`
+	ApproverId                    string                `json:"ApproverId,omitzero"`
+	State                         string                `json:"State,omitzero"`
+	ExpirationTime                *time.Time            `json:"ExpirationTime,omitzero"`
+	RequestorId                   string                `json:"RequestorId,omitzero"`
+	RequestorName                 string                `json:"RequestorName,omitzero"`
+	CreateDate                    *time.Time            `json:"CreateDate,omitzero"`
+	SessionDuration               *int32                `json:"SessionDuration,omitzero"`
+	RedirectUrl                   string                `json:"RedirectUrl,omitzero"`
+	Notes                         string                `json:"Notes,omitzero"`
+	RejectionReason               string                `json:"RejectionReason,omitzero"`
+	OnlySendByOwner               *bool                 `json:"OnlySendByOwner,omitzero"`
+	UpdatedTime                   *time.Time            `json:"UpdatedTime,omitzero"`
 }
 
 // DeleteAccessKeyInput is the input of DeleteAccessKey.
 type DeleteAccessKeyInput struct {
-	UserName    string `json:"UserName"`
-	AccessKeyId string `json:"AccessKeyId"`
+	UserName    string `json:"UserName,omitzero"`
+	AccessKeyId string `json:"AccessKeyId,omitzero"`
 }
 
 // DeleteAccountAliasInput is the input of DeleteAccountAlias.
 type DeleteAccountAliasInput struct {
-	AccountAlias string `json:"AccountAlias"`
+	AccountAlias string `json:"AccountAlias,omitzero"`
 }
 
 // DeleteGroupInput is the input of DeleteGroup.
 type DeleteGroupInput struct {
-	GroupName string `json:"GroupName"`
+	GroupName string `json:"GroupName,omitzero"`
 }
 
 // DeleteGroupPolicyInput is the input of DeleteGroupPolicy.
 type DeleteGroupPolicyInput struct {
-	GroupName  string `json:"GroupName"`
-	PolicyName string `json:"PolicyName"`
+	GroupName  string `json:"GroupName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // DeleteInstanceProfileInput is the input of DeleteInstanceProfile.
 type DeleteInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
 }
 
 // DeleteLoginProfileInput is the input of DeleteLoginProfile.
 type DeleteLoginProfileInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // DeleteOpenIDConnectProviderInput is the input of DeleteOpenIDConnectProvider.
 type DeleteOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
 }
 
 // DeletePolicyInput is the input of DeletePolicy.
 type DeletePolicyInput struct {
-	PolicyArn string `json:"PolicyArn"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // DeletePolicyVersionInput is the input of DeletePolicyVersion.
 type DeletePolicyVersionInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	VersionId string `json:"VersionId"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	VersionId string `json:"VersionId,omitzero"`
 }
 
 // DeleteRoleInput is the input of DeleteRole.
 type DeleteRoleInput struct {
-	RoleName string `json:"RoleName"`
+	RoleName string `json:"RoleName,omitzero"`
 }
 
 // DeleteRolePermissionsBoundaryInput is the input of DeleteRolePermissionsBoundary.
 type DeleteRolePermissionsBoundaryInput struct {
-	RoleName string `json:"RoleName"`
+	RoleName string `json:"RoleName,omitzero"`
 }
 
 // DeleteRolePolicyInput is the input of DeleteRolePolicy.
 type DeleteRolePolicyInput struct {
-	RoleName   string `json:"RoleName"`
-	PolicyName string `json:"PolicyName"`
+	RoleName   string `json:"RoleName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // DeleteSAMLProviderInput is the input of DeleteSAMLProvider.
 type DeleteSAMLProviderInput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
 }
 
 // DeleteSSHPublicKeyInput is the input of DeleteSSHPublicKey.
 type DeleteSSHPublicKeyInput struct {
-	UserName       string `json:"UserName"`
-	SSHPublicKeyId string `json:"SSHPublicKeyId"`
+	UserName       string `json:"UserName,omitzero"`
+	SSHPublicKeyId string `json:"SSHPublicKeyId,omitzero"`
 }
 
 // DeleteServerCertificateInput is the input of DeleteServerCertificate.
 type DeleteServerCertificateInput struct {
-	ServerCertificateName string `json:"ServerCertificateName"`
+	ServerCertificateName string `json:"ServerCertificateName,omitzero"`
 }
 
 // DeleteServiceLinkedRoleInput is the input of DeleteServiceLinkedRole.
 type DeleteServiceLinkedRoleInput struct {
-	RoleName string `json:"RoleName"`
+	RoleName string `json:"RoleName,omitzero"`
 }
 
 // DeleteServiceLinkedRoleOutput is the output of DeleteServiceLinkedRole.
 type DeleteServiceLinkedRoleOutput struct {
-	DeletionTaskId string `json:"DeletionTaskId"`
+	DeletionTaskId string `json:"DeletionTaskId,omitzero"`
 }
 
 // DeleteServiceSpecificCredentialInput is the input of DeleteServiceSpecificCredential.
 type DeleteServiceSpecificCredentialInput struct {
-	UserName                    string `json:"UserName"`
-	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId"`
+	UserName                    string `json:"UserName,omitzero"`
+	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId,omitzero"`
 }
 
 // DeleteSigningCertificateInput is the input of DeleteSigningCertificate.
 type DeleteSigningCertificateInput struct {
-	UserName      string `json:"UserName"`
-	CertificateId string `json:"CertificateId"`
+	UserName      string `json:"UserName,omitzero"`
+	CertificateId string `json:"CertificateId,omitzero"`
 }
 
 // DeleteUserInput is the input of DeleteUser.
 type DeleteUserInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // DeleteUserPermissionsBoundaryInput is the input of DeleteUserPermissionsBoundary.
 type DeleteUserPermissionsBoundaryInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // DeleteUserPolicyInput is the input of DeleteUserPolicy.
 type DeleteUserPolicyInput struct {
-	UserName   string `json:"UserName"`
-	PolicyName string `json:"PolicyName"`
+	UserName   string `json:"UserName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // DeleteVirtualMFADeviceInput is the input of DeleteVirtualMFADevice.
 type DeleteVirtualMFADeviceInput struct {
-	SerialNumber string `json:"SerialNumber"`
+	SerialNumber string `json:"SerialNumber,omitzero"`
 }
 
 // DeletionTaskFailureReasonType is a structure of the API.
 type DeletionTaskFailureReasonType struct {
-	Reason        string          `json:"Reason"`
-	RoleUsageList []RoleUsageType `json:"RoleUsageList"`
+	Reason        string          `json:"Reason,omitzero"`
+	RoleUsageList []RoleUsageType `json:"RoleUsageList,omitzero"`
 }
 
 // DetachGroupPolicyInput is the input of DetachGroupPolicy.
 type DetachGroupPolicyInput struct {
-	GroupName string `json:"GroupName"`
-	PolicyArn string `json:"PolicyArn"`
+	GroupName string `json:"GroupName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // DetachRolePolicyInput is the input of DetachRolePolicy.
 type DetachRolePolicyInput struct {
-	RoleName  string `json:"RoleName"`
-	PolicyArn string `json:"PolicyArn"`
+	RoleName  string `json:"RoleName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // DetachUserPolicyInput is the input of DetachUserPolicy.
 type DetachUserPolicyInput struct {
-	UserName  string `json:"UserName"`
-	PolicyArn string `json:"PolicyArn"`
+	UserName  string `json:"UserName,omitzero"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // DisableOrganizationsRootCredentialsManagementInput is the input of DisableOrganizationsRootCredentialsManagement.
@@ -496,8 +496,8 @@ type DisableOrganizationsRootCredentialsManagementInput struct {
 
 // DisableOrganizationsRootCredentialsManagementOutput is the output of DisableOrganizationsRootCredentialsManagement.
 type DisableOrganizationsRootCredentialsManagementOutput struct {
-	OrganizationId  string   `json:"OrganizationId"`
-	EnabledFeatures []string `json:"EnabledFeatures"`
+	OrganizationId  string   `json:"OrganizationId,omitzero"`
+	EnabledFeatures []string `json:"EnabledFeatures,omitzero"`
 }
 
 // DisableOrganizationsRootSessionsInput is the input of DisableOrganizationsRootSessions.
@@ -506,16 +506,16 @@ type DisableOrganizationsRootSessionsInput struct {
 
 // DisableOrganizationsRootSessionsOutput is the output of DisableOrganizationsRootSessions.
 type DisableOrganizationsRootSessionsOutput struct {
-	OrganizationId  string   `json:"OrganizationId"`
-	EnabledFeatures []string `json:"EnabledFeatures"`
+	OrganizationId  string   `json:"OrganizationId,omitzero"`
+	EnabledFeatures []string `json:"EnabledFeatures,omitzero"`
 }
 
 // EnableMFADeviceInput is the input of EnableMFADevice.
 type EnableMFADeviceInput struct {
-	UserName            string `json:"UserName"`
-	SerialNumber        string `json:"SerialNumber"`
-	AuthenticationCode1 string `json:"AuthenticationCode1"`
-	AuthenticationCode2 string `json:"AuthenticationCode2"`
+	UserName            string `json:"UserName,omitzero"`
+	SerialNumber        string `json:"SerialNumber,omitzero"`
+	AuthenticationCode1 string `json:"AuthenticationCode1,omitzero"`
+	AuthenticationCode2 string `json:"AuthenticationCode2,omitzero"`
 }
 
 // EnableOrganizationsRootCredentialsManagementInput is the input of EnableOrganizationsRootCredentialsManagement.
@@ -524,8 +524,8 @@ type EnableOrganizationsRootCredentialsManagementInput struct {
 
 // EnableOrganizationsRootCredentialsManagementOutput is the output of EnableOrganizationsRootCredentialsManagement.
 type EnableOrganizationsRootCredentialsManagementOutput struct {
-	OrganizationId  string   `json:"OrganizationId"`
-	EnabledFeatures []string `json:"EnabledFeatures"`
+	OrganizationId  string   `json:"OrganizationId,omitzero"`
+	EnabledFeatures []string `json:"EnabledFeatures,omitzero"`
 }
 
 // EnableOrganizationsRootSessionsInput is the input of EnableOrganizationsRootSessions.
@@ -534,681 +534,681 @@ type EnableOrganizationsRootSessionsInput struct {
 
 // EnableOrganizationsRootSessionsOutput is the output of EnableOrganizationsRootSessions.
 type EnableOrganizationsRootSessionsOutput struct {
-	OrganizationId  string   `json:"OrganizationId"`
-	EnabledFeatures []string `json:"EnabledFeatures"`
+	OrganizationId  string   `json:"OrganizationId,omitzero"`
+	EnabledFeatures []string `json:"EnabledFeatures,omitzero"`
 }
 
 // EnableOutboundWebIdentityFederationOutput is the output of EnableOutboundWebIdentityFederation.
 type EnableOutboundWebIdentityFederationOutput struct {
-	IssuerIdentifier string `json:"IssuerIdentifier"`
+	IssuerIdentifier string `json:"IssuerIdentifier,omitzero"`
 }
 
 // EntityDetails is a structure of the API.
 type EntityDetails struct {
-	EntityInfo        *EntityInfo `json:"EntityInfo"`
-	LastAuthenticated *time.Time  `json:"LastAuthenticated"`
+	EntityInfo        *EntityInfo `json:"EntityInfo,omitzero"`
+	LastAuthenticated *time.Time  `json:"LastAuthenticated,omitzero"`
 }
 
 // EntityInfo is a structure of the API.
 type EntityInfo struct {
-	Arn  string `json:"Arn"`
-	Name string `json:"Name"`
-	Type string `json:"Type"`
-	Id   string `json:"Id"`
-	Path string `json:"Path"`
+	Arn  string `json:"Arn,omitzero"`
+	Name string `json:"Name,omitzero"`
+	Type string `json:"Type,omitzero"`
+	Id   string `json:"Id,omitzero"`
+	Path string `json:"Path,omitzero"`
 }
 
 // ErrorDetails is a structure of the API.
 type ErrorDetails struct {
-	Message string `json:"Message"`
-	Code    string `json:"Code"`
+	Message string `json:"Message,omitzero"`
+	Code    string `json:"Code,omitzero"`
 }
 
 // EvaluationResult is a structure of the API.
 type EvaluationResult struct {
-	EvalActionName                    string                             `json:"EvalActionName"`
-	EvalResourceName                  string                             `json:"EvalResourceName"`
-	EvalDecision                      string                             `json:"EvalDecision"`
-	MatchedStatements                 []Statement                        `json:"MatchedStatements"`
-	MissingContextValues              []string                           `json:"MissingContextValues"`
-	OrganizationsDecisionDetail       *OrganizationsDecisionDetail       `json:"OrganizationsDecisionDetail"`
-	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail"`
-	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails"`
-	ResourceSpecificResults           []ResourceSpecificResult           `json:"ResourceSpecificResults"`
+	EvalActionName                    string                             `json:"EvalActionName,omitzero"`
+	EvalResourceName                  string                             `json:"EvalResourceName,omitzero"`
+	EvalDecision                      string                             `json:"EvalDecision,omitzero"`
+	MatchedStatements                 []Statement                        `json:"MatchedStatements,omitzero"`
+	MissingContextValues              []string                           `json:"MissingContextValues,omitzero"`
+	OrganizationsDecisionDetail       *OrganizationsDecisionDetail       `json:"OrganizationsDecisionDetail,omitzero"`
+	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
+	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails,omitzero"`
+	ResourceSpecificResults           []ResourceSpecificResult           `json:"ResourceSpecificResults,omitzero"`
 }
 
 // GenerateCredentialReportOutput is the output of GenerateCredentialReport.
 type GenerateCredentialReportOutput struct {
-	State       string `json:"State"`
-	Description string `json:"Description"`
+	State       string `json:"State,omitzero"`
+	Description string `json:"Description,omitzero"`
 }
 
 // GenerateOrganizationsAccessReportInput is the input of GenerateOrganizationsAccessReport.
 type GenerateOrganizationsAccessReportInput struct {
-	EntityPath            string `json:"EntityPath"`
-	OrganizationsPolicyId string `json:"OrganizationsPolicyId"`
+	EntityPath            string `json:"EntityPath,omitzero"`
+	OrganizationsPolicyId string `json:"OrganizationsPolicyId,omitzero"`
 }
 
 // GenerateOrganizationsAccessReportOutput is the output of GenerateOrganizationsAccessReport.
 type GenerateOrganizationsAccessReportOutput struct {
-	JobId string `json:"JobId"`
+	JobId string `json:"JobId,omitzero"`
 }
 
 // GenerateServiceLastAccessedDetailsInput is the input of GenerateServiceLastAccessedDetails.
 type GenerateServiceLastAccessedDetailsInput struct {
-	Arn         string `json:"Arn"`
-	Granularity string `json:"Granularity"`
+	Arn         string `json:"Arn,omitzero"`
+	Granularity string `json:"Granularity,omitzero"`
 }
 
 // GenerateServiceLastAccessedDetailsOutput is the output of GenerateServiceLastAccessedDetails.
 type GenerateServiceLastAccessedDetailsOutput struct {
-	JobId string `json:"JobId"`
+	JobId string `json:"JobId,omitzero"`
 }
 
 // GetAccessKeyLastUsedInput is the input of GetAccessKeyLastUsed.
 type GetAccessKeyLastUsedInput struct {
-	AccessKeyId string `json:"AccessKeyId"`
+	AccessKeyId string `json:"AccessKeyId,omitzero"`
 }
 
 // GetAccessKeyLastUsedOutput is the output of GetAccessKeyLastUsed.
 type GetAccessKeyLastUsedOutput struct {
-	UserName          string             `json:"UserName"`
-	AccessKeyLastUsed *AccessKeyLastUsed `json:"AccessKeyLastUsed"`
+	UserName          string             `json:"UserName,omitzero"`
+	AccessKeyLastUsed *AccessKeyLastUsed `json:"AccessKeyLastUsed,omitzero"`
 }
 
 // GetAccountAuthorizationDetailsInput is the input of GetAccountAuthorizationDetails.
 type GetAccountAuthorizationDetailsInput struct {
-	Filter   []string `json:"Filter"`
-	MaxItems *int32   `json:"MaxItems"`
-	Marker   string   `json:"Marker"`
+	Filter   []string `json:"Filter,omitzero"`
+	MaxItems *int32   `json:"MaxItems,omitzero"`
+	Marker   string   `json:"Marker,omitzero"`
 }
 
 // GetAccountAuthorizationDetailsOutput is the output of GetAccountAuthorizationDetails.
 type GetAccountAuthorizationDetailsOutput struct {
-	UserDetailList  []UserDetail          `json:"UserDetailList"`
-	GroupDetailList []GroupDetail         `json:"GroupDetailList"`
-	RoleDetailList  []RoleDetail          `json:"RoleDetailList"`
-	Policies        []ManagedPolicyDetail `json:"Policies"`
-	IsTruncated     *bool                 `json:"IsTruncated"`
-	Marker          string                `json:"Marker"`
+	UserDetailList  []UserDetail          `json:"UserDetailList,omitzero"`
+	GroupDetailList []GroupDetail         `json:"GroupDetailList,omitzero"`
+	RoleDetailList  []RoleDetail          `json:"RoleDetailList,omitzero"`
+	Policies        []ManagedPolicyDetail `json:"Policies,omitzero"`
+	IsTruncated     *bool                 `json:"IsTruncated,omitzero"`
+	Marker          string                `json:"Marker,omitzero"`
 }
 
 // GetAccountPasswordPolicyOutput is the output of GetAccountPasswordPolicy.
 type GetAccountPasswordPolicyOutput struct {
-	PasswordPolicy *PasswordPolicy `json:"PasswordPolicy"`
+	PasswordPolicy *PasswordPolicy `json:"PasswordPolicy,omitzero"`
 }
 
 // GetAccountSummaryOutput is the output of GetAccountSummary.
 type GetAccountSummaryOutput struct {
-	SummaryMap map[string]int32 `json:"SummaryMap"`
+	SummaryMap map[string]int32 `json:"SummaryMap,omitzero"`
 }
 
 // GetContextKeysForCustomPolicyInput is the input of GetContextKeysForCustomPolicy.
 type GetContextKeysForCustomPolicyInput struct {
-	PolicyInputList []string `json:"PolicyInputList"`
+	PolicyInputList []string `json:"PolicyInputList,omitzero"`
 }
 
 // GetContextKeysForPolicyResponse is the output of GetContextKeysForPrincipalPolicy.
 type GetContextKeysForPolicyResponse struct {
-	ContextKeyNames []string `json:"ContextKeyNames"`
+	ContextKeyNames []string `json:"ContextKeyNames,omitzero"`
 }
 
 // GetContextKeysForPrincipalPolicyInput is the input of GetContextKeysForPrincipalPolicy.
 type GetContextKeysForPrincipalPolicyInput struct {
-	PolicySourceArn string   `json:"PolicySourceArn"`
-	PolicyInputList []string `json:"PolicyInputList"`
+	PolicySourceArn string   `json:"PolicySourceArn,omitzero"`
+	PolicyInputList []string `json:"PolicyInputList,omitzero"`
 }
 
 // GetCredentialReportOutput is the output of GetCredentialReport.
 type GetCredentialReportOutput struct {
-	Content       []byte     `json:"Content"`
-	ReportFormat  string     `json:"ReportFormat"`
-	GeneratedTime *time.Time `json:"GeneratedTime"`
+	Content       []byte     `json:"Content,omitzero"`
+	ReportFormat  string     `json:"ReportFormat,omitzero"`
+	GeneratedTime *time.Time `json:"GeneratedTime,omitzero"`
 }
 
 // GetDelegationRequestInput is the input of GetDelegationRequest.
 type GetDelegationRequestInput struct {
-	DelegationRequestId       string `json:"DelegationRequestId"`
-	DelegationPermissionCheck *bool  `json:"DelegationPermissionCheck"`
+	DelegationRequestId       string `json:"DelegationRequestId,omitzero"`
+	DelegationPermissionCheck *bool  `json:"DelegationPermissionCheck,omitzero"`
 }
 
 // GetDelegationRequestOutput is the output of GetDelegationRequest.
 type GetDelegationRequestOutput struct {
-	DelegationRequest     *DelegationRequest `json:"DelegationRequest"`
-	PermissionCheckStatus string             `json:"PermissionCheckStatus"`
-	PermissionCheckResult string             `json:"PermissionCheckResult"`
+	DelegationRequest     *DelegationRequest `json:"DelegationRequest,omitzero"`
+	PermissionCheckStatus string             `json:"PermissionCheckStatus,omitzero"`
+	PermissionCheckResult string             `json:"PermissionCheckResult,omitzero"`
 }
 
 // GetGroupInput is the input of GetGroup.
 type GetGroupInput struct {
-	GroupName string `json:"GroupName"`
-	Marker    string `json:"Marker"`
-	MaxItems  *int32 `json:"MaxItems"`
+	GroupName string `json:"GroupName,omitzero"`
+	Marker    string `json:"Marker,omitzero"`
+	MaxItems  *int32 `json:"MaxItems,omitzero"`
 }
 
 // GetGroupOutput is the output of GetGroup.
 type GetGroupOutput struct {
-	Group       *Group `json:"Group"`
-	Users       []User `json:"Users"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Group       *Group `json:"Group,omitzero"`
+	Users       []User `json:"Users,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // GetGroupPolicyInput is the input of GetGroupPolicy.
 type GetGroupPolicyInput struct {
-	GroupName  string `json:"GroupName"`
-	PolicyName string `json:"PolicyName"`
+	GroupName  string `json:"GroupName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // GetGroupPolicyOutput is the output of GetGroupPolicy.
 type GetGroupPolicyOutput struct {
-	GroupName      string `json:"GroupName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	GroupName      string `json:"GroupName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // GetHumanReadableSummaryInput is the input of GetHumanReadableSummary.
 type GetHumanReadableSummaryInput struct {
-	EntityArn string `json:"EntityArn"`
-	Locale    string `json:"Locale"`
+	EntityArn string `json:"EntityArn,omitzero"`
+	Locale    string `json:"Locale,omitzero"`
 }
 
 // GetHumanReadableSummaryOutput is the output of GetHumanReadableSummary.
 type GetHumanReadableSummaryOutput struct {
-	SummaryContent string `json:"SummaryContent"`
-	Locale         string `json:"Locale"`
-	SummaryState   string `json:"SummaryState"`
+	SummaryContent string `json:"SummaryContent,omitzero"`
+	Locale         string `json:"Locale,omitzero"`
+	SummaryState   string `json:"SummaryState,omitzero"`
 }
 
 // GetInstanceProfileInput is the input of GetInstanceProfile.
 type GetInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
 }
 
 // GetInstanceProfileOutput is the output of GetInstanceProfile.
 type GetInstanceProfileOutput struct {
-	InstanceProfile *InstanceProfile `json:"InstanceProfile"`
+	InstanceProfile *InstanceProfile `json:"InstanceProfile,omitzero"`
 }
 
 // GetLoginProfileInput is the input of GetLoginProfile.
 type GetLoginProfileInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // GetLoginProfileOutput is the output of GetLoginProfile.
 type GetLoginProfileOutput struct {
-	LoginProfile *LoginProfile `json:"LoginProfile"`
+	LoginProfile *LoginProfile `json:"LoginProfile,omitzero"`
 }
 
 // GetMFADeviceInput is the input of GetMFADevice.
 type GetMFADeviceInput struct {
-	SerialNumber string `json:"SerialNumber"`
-	UserName     string `json:"UserName"`
+	SerialNumber string `json:"SerialNumber,omitzero"`
+	UserName     string `json:"UserName,omitzero"`
 }
 
 // GetMFADeviceOutput is the output of GetMFADevice.
 type GetMFADeviceOutput struct {
-	UserName       string            `json:"UserName"`
-	SerialNumber   string            `json:"SerialNumber"`
-	EnableDate     *time.Time        `json:"EnableDate"`
-	Certifications map[string]string `json:"Certifications"`
+	UserName       string            `json:"UserName,omitzero"`
+	SerialNumber   string            `json:"SerialNumber,omitzero"`
+	EnableDate     *time.Time        `json:"EnableDate,omitzero"`
+	Certifications map[string]string `json:"Certifications,omitzero"`
 }
 
 // GetOpenIDConnectProviderInput is the input of GetOpenIDConnectProvider.
 type GetOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
 }
 
 // GetOpenIDConnectProviderOutput is the output of GetOpenIDConnectProvider.
 type GetOpenIDConnectProviderOutput struct {
-	Url            string     `json:"Url"`
-	ClientIDList   []string   `json:"ClientIDList"`
-	ThumbprintList []string   `json:"ThumbprintList"`
-	CreateDate     *time.Time `json:"CreateDate"`
-	Tags           []Tag      `json:"Tags"`
+	Url            string     `json:"Url,omitzero"`
+	ClientIDList   []string   `json:"ClientIDList,omitzero"`
+	ThumbprintList []string   `json:"ThumbprintList,omitzero"`
+	CreateDate     *time.Time `json:"CreateDate,omitzero"`
+	Tags           []Tag      `json:"Tags,omitzero"`
 }
 
 // GetOrganizationsAccessReportInput is the input of GetOrganizationsAccessReport.
 type GetOrganizationsAccessReportInput struct {
-	JobId    string `json:"JobId"`
-	MaxItems *int32 `json:"MaxItems"`
-	Marker   string `json:"Marker"`
-	SortKey  string `json:"SortKey"`
+	JobId    string `json:"JobId,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	SortKey  string `json:"SortKey,omitzero"`
 }
 
 // GetOrganizationsAccessReportOutput is the output of GetOrganizationsAccessReport.
 type GetOrganizationsAccessReportOutput struct {
-	JobStatus                   string         `json:"JobStatus"`
-	JobCreationDate             *time.Time     `json:"JobCreationDate"`
-	JobCompletionDate           *time.Time     `json:"JobCompletionDate"`
-	NumberOfServicesAccessible  *int32         `json:"NumberOfServicesAccessible"`
-	NumberOfServicesNotAccessed *int32         `json:"NumberOfServicesNotAccessed"`
-	AccessDetails               []AccessDetail `json:"AccessDetails"`
-	IsTruncated                 *bool          `json:"IsTruncated"`
-	Marker                      string         `json:"Marker"`
-	ErrorDetails                *ErrorDetails  `json:"ErrorDetails"`
+	JobStatus                   string         `json:"JobStatus,omitzero"`
+	JobCreationDate             *time.Time     `json:"JobCreationDate,omitzero"`
+	JobCompletionDate           *time.Time     `json:"JobCompletionDate,omitzero"`
+	NumberOfServicesAccessible  *int32         `json:"NumberOfServicesAccessible,omitzero"`
+	NumberOfServicesNotAccessed *int32         `json:"NumberOfServicesNotAccessed,omitzero"`
+	AccessDetails               []AccessDetail `json:"AccessDetails,omitzero"`
+	IsTruncated                 *bool          `json:"IsTruncated,omitzero"`
+	Marker                      string         `json:"Marker,omitzero"`
+	ErrorDetails                *ErrorDetails  `json:"ErrorDetails,omitzero"`
 }
 
 // GetOutboundWebIdentityFederationInfoOutput is the output of GetOutboundWebIdentityFederationInfo.
 type GetOutboundWebIdentityFederationInfoOutput struct {
-	IssuerIdentifier  string `json:"IssuerIdentifier"`
-	JwtVendingEnabled *bool  `json:"JwtVendingEnabled"`
+	IssuerIdentifier  string `json:"IssuerIdentifier,omitzero"`
+	JwtVendingEnabled *bool  `json:"JwtVendingEnabled,omitzero"`
 }
 
 // GetPolicyInput is the input of GetPolicy.
 type GetPolicyInput struct {
-	PolicyArn string `json:"PolicyArn"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
 }
 
 // GetPolicyOutput is the output of GetPolicy.
 type GetPolicyOutput struct {
-	Policy *Policy `json:"Policy"`
+	Policy *Policy `json:"Policy,omitzero"`
 }
 
 // GetPolicyVersionInput is the input of GetPolicyVersion.
 type GetPolicyVersionInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	VersionId string `json:"VersionId"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	VersionId string `json:"VersionId,omitzero"`
 }
 
 // GetPolicyVersionOutput is the output of GetPolicyVersion.
 type GetPolicyVersionOutput struct {
-	PolicyVersion *PolicyVersion `json:"PolicyVersion"`
+	PolicyVersion *PolicyVersion `json:"PolicyVersion,omitzero"`
 }
 
 // GetRoleInput is the input of GetRole.
 type GetRoleInput struct {
-	RoleName string `json:"RoleName"`
+	RoleName string `json:"RoleName,omitzero"`
 }
 
 // GetRoleOutput is the output of GetRole.
 type GetRoleOutput struct {
-	Role *Role `json:"Role"`
+	Role *Role `json:"Role,omitzero"`
 }
 
 // GetRolePolicyInput is the input of GetRolePolicy.
 type GetRolePolicyInput struct {
-	RoleName   string `json:"RoleName"`
-	PolicyName string `json:"PolicyName"`
+	RoleName   string `json:"RoleName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // GetRolePolicyOutput is the output of GetRolePolicy.
 type GetRolePolicyOutput struct {
-	RoleName       string `json:"RoleName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	RoleName       string `json:"RoleName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // GetSAMLProviderInput is the input of GetSAMLProvider.
 type GetSAMLProviderInput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
 }
 
 // GetSAMLProviderOutput is the output of GetSAMLProvider.
 type GetSAMLProviderOutput struct {
-	SAMLProviderUUID        string           `json:"SAMLProviderUUID"`
-	SAMLMetadataDocument    string           `json:"SAMLMetadataDocument"`
-	CreateDate              *time.Time       `json:"CreateDate"`
-	ValidUntil              *time.Time       `json:"ValidUntil"`
-	Tags                    []Tag            `json:"Tags"`
-	AssertionEncryptionMode string           `json:"AssertionEncryptionMode"`
-	PrivateKeyList          []SAMLPrivateKey `json:"PrivateKeyList"`
+	SAMLProviderUUID        string           `json:"SAMLProviderUUID,omitzero"`
+	SAMLMetadataDocument    string           `json:"SAMLMetadataDocument,omitzero"`
+	CreateDate              *time.Time       `json:"CreateDate,omitzero"`
+	ValidUntil              *time.Time       `json:"ValidUntil,omitzero"`
+	Tags                    []Tag            `json:"Tags,omitzero"`
+	AssertionEncryptionMode string           `json:"AssertionEncryptionMode,omitzero"`
+	PrivateKeyList          []SAMLPrivateKey `json:"PrivateKeyList,omitzero"`
 }
 
 // GetSSHPublicKeyInput is the input of GetSSHPublicKey.
 type GetSSHPublicKeyInput struct {
-	UserName       string `json:"UserName"`
-	SSHPublicKeyId string `json:"SSHPublicKeyId"`
-	Encoding       string `json:"Encoding"`
+	UserName       string `json:"UserName,omitzero"`
+	SSHPublicKeyId string `json:"SSHPublicKeyId,omitzero"`
+	Encoding       string `json:"Encoding,omitzero"`
 }
 
 // GetSSHPublicKeyOutput is the output of GetSSHPublicKey.
 type GetSSHPublicKeyOutput struct {
-	SSHPublicKey *SSHPublicKey `json:"SSHPublicKey"`
+	SSHPublicKey *SSHPublicKey `json:"SSHPublicKey,omitzero"`
 }
 
 // GetServerCertificateInput is the input of GetServerCertificate.
 type GetServerCertificateInput struct {
-	ServerCertificateName string `json:"ServerCertificateName"`
+	ServerCertificateName string `json:"ServerCertificateName,omitzero"`
 }
 
 // GetServerCertificateOutput is the output of GetServerCertificate.
 type GetServerCertificateOutput struct {
-	ServerCertificate *ServerCertificate `json:"ServerCertificate"`
+	ServerCertificate *ServerCertificate `json:"ServerCertificate,omitzero"`
 }
 
 // GetServiceLastAccessedDetailsInput is the input of GetServiceLastAccessedDetails.
 type GetServiceLastAccessedDetailsInput struct {
-	JobId    string `json:"JobId"`
-	MaxItems *int32 `json:"MaxItems"`
-	Marker   string `json:"Marker"`
+	JobId    string `json:"JobId,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
 }
 
 // GetServiceLastAccessedDetailsOutput is the output of GetServiceLastAccessedDetails.
 type GetServiceLastAccessedDetailsOutput struct {
-	JobStatus            string                `json:"JobStatus"`
-	JobType              string                `json:"JobType"`
-	JobCreationDate      *time.Time            `json:"JobCreationDate"`
-	ServicesLastAccessed []ServiceLastAccessed `json:"ServicesLastAccessed"`
-	JobCompletionDate    *time.Time            `json:"JobCompletionDate"`
-	IsTruncated          *bool                 `json:"IsTruncated"`
-	Marker               string                `json:"Marker"`
-	Error                *ErrorDetails         `json:"Error"`
+	JobStatus            string                `json:"JobStatus,omitzero"`
+	JobType              string                `json:"JobType,omitzero"`
+	JobCreationDate      *time.Time            `json:"JobCreationDate,omitzero"`
+	ServicesLastAccessed []ServiceLastAccessed `json:"ServicesLastAccessed,omitzero"`
+	JobCompletionDate    *time.Time            `json:"JobCompletionDate,omitzero"`
+	IsTruncated          *bool                 `json:"IsTruncated,omitzero"`
+	Marker               string                `json:"Marker,omitzero"`
+	Error                *ErrorDetails         `json:"Error,omitzero"`
 }
 
 // GetServiceLastAccessedDetailsWithEntitiesInput is the input of GetServiceLastAccessedDetailsWithEntities.
 type GetServiceLastAccessedDetailsWithEntitiesInput struct {
-	JobId            string `json:"JobId"`
-	ServiceNamespace string `json:"ServiceNamespace"`
-	MaxItems         *int32 `json:"MaxItems"`
-	Marker           string `json:"Marker"`
+	JobId            string `json:"JobId,omitzero"`
+	ServiceNamespace string `json:"ServiceNamespace,omitzero"`
+	MaxItems         *int32 `json:"MaxItems,omitzero"`
+	Marker           string `json:"Marker,omitzero"`
 }
 
 // GetServiceLastAccessedDetailsWithEntitiesOutput is the output of GetServiceLastAccessedDetailsWithEntities.
 type GetServiceLastAccessedDetailsWithEntitiesOutput struct {
-	JobStatus         string          `json:"JobStatus"`
-	JobCreationDate   *time.Time      `json:"JobCreationDate"`
-	JobCompletionDate *time.Time      `json:"JobCompletionDate"`
-	EntityDetailsList []EntityDetails `json:"EntityDetailsList"`
-	IsTruncated       *bool           `json:"IsTruncated"`
-	Marker            string          `json:"Marker"`
-	Error             *ErrorDetails   `json:"Error"`
+	JobStatus         string          `json:"JobStatus,omitzero"`
+	JobCreationDate   *time.Time      `json:"JobCreationDate,omitzero"`
+	JobCompletionDate *time.Time      `json:"JobCompletionDate,omitzero"`
+	EntityDetailsList []EntityDetails `json:"EntityDetailsList,omitzero"`
+	IsTruncated       *bool           `json:"IsTruncated,omitzero"`
+	Marker            string          `json:"Marker,omitzero"`
+	Error             *ErrorDetails   `json:"Error,omitzero"`
 }
 
 // GetServiceLinkedRoleDeletionStatusInput is the input of GetServiceLinkedRoleDeletionStatus.
 type GetServiceLinkedRoleDeletionStatusInput struct {
-	DeletionTaskId string `json:"DeletionTaskId"`
+	DeletionTaskId string `json:"DeletionTaskId,omitzero"`
 }
 
 // GetServiceLinkedRoleDeletionStatusOutput is the output of GetServiceLinkedRoleDeletionStatus.
 type GetServiceLinkedRoleDeletionStatusOutput struct {
-	Status string                         `json:"Status"`
-	Reason *DeletionTaskFailureReasonType `json:"Reason"`
+	Status string                         `json:"Status,omitzero"`
+	Reason *DeletionTaskFailureReasonType `json:"Reason,omitzero"`
 }
 
 // GetUserInput is the input of GetUser.
 type GetUserInput struct {
-	UserName string `json:"UserName"`
+	UserName string `json:"UserName,omitzero"`
 }
 
 // GetUserOutput is the output of GetUser.
 type GetUserOutput struct {
-	User *User `json:"User"`
+	User *User `json:"User,omitzero"`
 }
 
 // GetUserPolicyInput is the input of GetUserPolicy.
 type GetUserPolicyInput struct {
-	UserName   string `json:"UserName"`
-	PolicyName string `json:"PolicyName"`
+	UserName   string `json:"UserName,omitzero"`
+	PolicyName string `json:"PolicyName,omitzero"`
 }
 
 // GetUserPolicyOutput is the output of GetUserPolicy.
 type GetUserPolicyOutput struct {
-	UserName       string `json:"UserName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	UserName       string `json:"UserName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // Group is a structure of the API.
 type Group struct {
-	Path       string     `json:"Path"`
-	GroupName  string     `json:"GroupName"`
-	GroupId    string     `json:"GroupId"`
-	Arn        string     `json:"Arn"`
-	CreateDate *time.Time `json:"CreateDate"`
+	Path       string     `json:"Path,omitzero"`
+	GroupName  string     `json:"GroupName,omitzero"`
+	GroupId    string     `json:"GroupId,omitzero"`
+	Arn        string     `json:"Arn,omitzero"`
+	CreateDate *time.Time `json:"CreateDate,omitzero"`
 }
 
 // GroupDetail is a structure of the API.
 type GroupDetail struct {
-	Path                    string           `json:"Path"`
-	GroupName               string           `json:"GroupName"`
-	GroupId                 string           `json:"GroupId"`
-	Arn                     string           `json:"Arn"`
-	CreateDate              *time.Time       `json:"CreateDate"`
-	GroupPolicyList         []PolicyDetail   `json:"GroupPolicyList"`
-	AttachedManagedPolicies []AttachedPolicy `json:"AttachedManagedPolicies"`
+	Path                    string           `json:"Path,omitzero"`
+	GroupName               string           `json:"GroupName,omitzero"`
+	GroupId                 string           `json:"GroupId,omitzero"`
+	Arn                     string           `json:"Arn,omitzero"`
+	CreateDate              *time.Time       `json:"CreateDate,omitzero"`
+	GroupPolicyList         []PolicyDetail   `json:"GroupPolicyList,omitzero"`
+	AttachedManagedPolicies []AttachedPolicy `json:"AttachedManagedPolicies,omitzero"`
 }
 
 // InstanceProfile is a structure of the API.
 type InstanceProfile struct {
-	Path                string     `json:"Path"`
-	InstanceProfileName string     `json:"InstanceProfileName"`
-	InstanceProfileId   string     `json:"InstanceProfileId"`
-	Arn                 string     `json:"Arn"`
-	CreateDate          *time.Time `json:"CreateDate"`
-	Roles               []Role     `json:"Roles"`
-	Tags                []Tag      `json:"Tags"`
+	Path                string     `json:"Path,omitzero"`
+	InstanceProfileName string     `json:"InstanceProfileName,omitzero"`
+	InstanceProfileId   string     `json:"InstanceProfileId,omitzero"`
+	Arn                 string     `json:"Arn,omitzero"`
+	CreateDate          *time.Time `json:"CreateDate,omitzero"`
+	Roles               []Role     `json:"Roles,omitzero"`
+	Tags                []Tag      `json:"Tags,omitzero"`
 }
 
 // ListAccessKeysInput is the input of ListAccessKeys.
 type ListAccessKeysInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListAccessKeysOutput is the output of ListAccessKeys.
 type ListAccessKeysOutput struct {
-	AccessKeyMetadata []AccessKeyMetadata `json:"AccessKeyMetadata"`
-	IsTruncated       *bool               `json:"IsTruncated"`
-	Marker            string              `json:"Marker"`
+	AccessKeyMetadata []AccessKeyMetadata `json:"AccessKeyMetadata,omitzero"`
+	IsTruncated       *bool               `json:"IsTruncated,omitzero"`
+	Marker            string              `json:"Marker,omitzero"`
 }
 
 // ListAccountAliasesInput is the input of ListAccountAliases.
 type ListAccountAliasesInput struct {
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListAccountAliasesOutput is the output of ListAccountAliases.
 type ListAccountAliasesOutput struct {
-	AccountAliases []string `json:"AccountAliases"`
-	IsTruncated    *bool    `json:"IsTruncated"`
-	Marker         string   `json:"Marker"`
+	AccountAliases []string `json:"AccountAliases,omitzero"`
+	IsTruncated    *bool    `json:"IsTruncated,omitzero"`
+	Marker         string   `json:"Marker,omitzero"`
 }
 
 // ListAttachedGroupPoliciesInput is the input of ListAttachedGroupPolicies.
 type ListAttachedGroupPoliciesInput struct {
-	GroupName  string `json:"GroupName"`
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	GroupName  string `json:"GroupName,omitzero"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListAttachedGroupPoliciesOutput is the output of ListAttachedGroupPolicies.
 type ListAttachedGroupPoliciesOutput struct {
-	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies"`
-	IsTruncated      *bool            `json:"IsTruncated"`
-	Marker           string           `json:"Marker"`
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           string           `json:"Marker,omitzero"`
 }
 
 // ListAttachedRolePoliciesInput is the input of ListAttachedRolePolicies.
 type ListAttachedRolePoliciesInput struct {
-	RoleName   string `json:"RoleName"`
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	RoleName   string `json:"RoleName,omitzero"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListAttachedRolePoliciesOutput is the output of ListAttachedRolePolicies.
 type ListAttachedRolePoliciesOutput struct {
-	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies"`
-	IsTruncated      *bool            `json:"IsTruncated"`
-	Marker           string           `json:"Marker"`
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           string           `json:"Marker,omitzero"`
 }
 
 // ListAttachedUserPoliciesInput is the input of ListAttachedUserPolicies.
 type ListAttachedUserPoliciesInput struct {
-	UserName   string `json:"UserName"`
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	UserName   string `json:"UserName,omitzero"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListAttachedUserPoliciesOutput is the output of ListAttachedUserPolicies.
 type ListAttachedUserPoliciesOutput struct {
-	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies"`
-	IsTruncated      *bool            `json:"IsTruncated"`
-	Marker           string           `json:"Marker"`
+	AttachedPolicies []AttachedPolicy `json:"AttachedPolicies,omitzero"`
+	IsTruncated      *bool            `json:"IsTruncated,omitzero"`
+	Marker           string           `json:"Marker,omitzero"`
 }
 
 // ListDelegationRequestsInput is the input of ListDelegationRequests.
 type ListDelegationRequestsInput struct {
-	OwnerId  string `json:"OwnerId"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	OwnerId  string `json:"OwnerId,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListDelegationRequestsOutput is the output of ListDelegationRequests.
 type ListDelegationRequestsOutput struct {
-	DelegationRequests []DelegationRequest `json:"DelegationRequests"`
-	Marker             string              `json:"Marker"`
-	IsTruncated        *bool               `json:"isTruncated"`
+	DelegationRequests []DelegationRequest `json:"DelegationRequests,omitzero"`
+	Marker             string              `json:"Marker,omitzero"`
+	IsTruncated        *bool               `json:"isTruncated,omitzero"`
 }
 
 // ListEntitiesForPolicyInput is the input of ListEntitiesForPolicy.
 type ListEntitiesForPolicyInput struct {
-	PolicyArn         string `json:"PolicyArn"`
-	EntityFilter      string `json:"EntityFilter"`
-	PathPrefix        string `json:"PathPrefix"`
-	PolicyUsageFilter string `json:"PolicyUsageFilter"`
-	Marker            string `json:"Marker"`
-	MaxItems          *int32 `json:"MaxItems"`
+	PolicyArn         string `json:"PolicyArn,omitzero"`
+	EntityFilter      string `json:"EntityFilter,omitzero"`
+	PathPrefix        string `json:"PathPrefix,omitzero"`
+	PolicyUsageFilter string `json:"PolicyUsageFilter,omitzero"`
+	Marker            string `json:"Marker,omitzero"`
+	MaxItems          *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListEntitiesForPolicyOutput is the output of ListEntitiesForPolicy.
 type ListEntitiesForPolicyOutput struct {
-	PolicyGroups []PolicyGroup `json:"PolicyGroups"`
-	PolicyUsers  []PolicyUser  `json:"PolicyUsers"`
-	PolicyRoles  []PolicyRole  `json:"PolicyRoles"`
-	IsTruncated  *bool         `json:"IsTruncated"`
-	Marker       string        `json:"Marker"`
+	PolicyGroups []PolicyGroup `json:"PolicyGroups,omitzero"`
+	PolicyUsers  []PolicyUser  `json:"PolicyUsers,omitzero"`
+	PolicyRoles  []PolicyRole  `json:"PolicyRoles,omitzero"`
+	IsTruncated  *bool         `json:"IsTruncated,omitzero"`
+	Marker       string        `json:"Marker,omitzero"`
 }
 
 // ListGroupPoliciesInput is the input of ListGroupPolicies.
 type ListGroupPoliciesInput struct {
-	GroupName string `json:"GroupName"`
-	Marker    string `json:"Marker"`
-	MaxItems  *int32 `json:"MaxItems"`
+	GroupName string `json:"GroupName,omitzero"`
+	Marker    string `json:"Marker,omitzero"`
+	MaxItems  *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListGroupPoliciesOutput is the output of ListGroupPolicies.
 type ListGroupPoliciesOutput struct {
-	PolicyNames []string `json:"PolicyNames"`
-	IsTruncated *bool    `json:"IsTruncated"`
-	Marker      string   `json:"Marker"`
+	PolicyNames []string `json:"PolicyNames,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      string   `json:"Marker,omitzero"`
 }
 
 // ListGroupsForUserInput is the input of ListGroupsForUser.
 type ListGroupsForUserInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListGroupsForUserOutput is the output of ListGroupsForUser.
 type ListGroupsForUserOutput struct {
-	Groups      []Group `json:"Groups"`
-	IsTruncated *bool   `json:"IsTruncated"`
-	Marker      string  `json:"Marker"`
+	Groups      []Group `json:"Groups,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      string  `json:"Marker,omitzero"`
 }
 
 // ListGroupsInput is the input of ListGroups.
 type ListGroupsInput struct {
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListGroupsOutput is the output of ListGroups.
 type ListGroupsOutput struct {
-	Groups      []Group `json:"Groups"`
-	IsTruncated *bool   `json:"IsTruncated"`
-	Marker      string  `json:"Marker"`
+	Groups      []Group `json:"Groups,omitzero"`
+	IsTruncated *bool   `json:"IsTruncated,omitzero"`
+	Marker      string  `json:"Marker,omitzero"`
 }
 
 // ListInstanceProfileTagsInput is the input of ListInstanceProfileTags.
 type ListInstanceProfileTagsInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
-	Marker              string `json:"Marker"`
-	MaxItems            *int32 `json:"MaxItems"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
+	Marker              string `json:"Marker,omitzero"`
+	MaxItems            *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListInstanceProfileTagsOutput is the output of ListInstanceProfileTags.
 type ListInstanceProfileTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListInstanceProfilesForRoleInput is the input of ListInstanceProfilesForRole.
 type ListInstanceProfilesForRoleInput struct {
-	RoleName string `json:"RoleName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	RoleName string `json:"RoleName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListInstanceProfilesForRoleOutput is the output of ListInstanceProfilesForRole.
 type ListInstanceProfilesForRoleOutput struct {
-	InstanceProfiles []InstanceProfile `json:"InstanceProfiles"`
-	IsTruncated      *bool             `json:"IsTruncated"`
-	Marker           string            `json:"Marker"`
+	InstanceProfiles []InstanceProfile `json:"InstanceProfiles,omitzero"`
+	IsTruncated      *bool             `json:"IsTruncated,omitzero"`
+	Marker           string            `json:"Marker,omitzero"`
 }
 
 // ListInstanceProfilesInput is the input of ListInstanceProfiles.
 type ListInstanceProfilesInput struct {
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListInstanceProfilesOutput is the output of ListInstanceProfiles.
 type ListInstanceProfilesOutput struct {
-	InstanceProfiles []InstanceProfile `json:"InstanceProfiles"`
-	IsTruncated      *bool             `json:"IsTruncated"`
-	Marker           string            `json:"Marker"`
+	InstanceProfiles []InstanceProfile `json:"InstanceProfiles,omitzero"`
+	IsTruncated      *bool             `json:"IsTruncated,omitzero"`
+	Marker           string            `json:"Marker,omitzero"`
 }
 
 // ListMFADeviceTagsInput is the input of ListMFADeviceTags.
 type ListMFADeviceTagsInput struct {
-	SerialNumber string `json:"SerialNumber"`
-	Marker       string `json:"Marker"`
-	MaxItems     *int32 `json:"MaxItems"`
+	SerialNumber string `json:"SerialNumber,omitzero"`
+	Marker       string `json:"Marker,omitzero"`
+	MaxItems     *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListMFADeviceTagsOutput is the output of ListMFADeviceTags.
 type ListMFADeviceTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListMFADevicesInput is the input of ListMFADevices.
 type ListMFADevicesInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListMFADevicesOutput is the output of ListMFADevices.
 type ListMFADevicesOutput struct {
-	MFADevices  []MFADevice `json:"MFADevices"`
-	IsTruncated *bool       `json:"IsTruncated"`
-	Marker      string      `json:"Marker"`
+	MFADevices  []MFADevice `json:"MFADevices,omitzero"`
+	IsTruncated *bool       `json:"IsTruncated,omitzero"`
+	Marker      string      `json:"Marker,omitzero"`
 }
 
 // ListOpenIDConnectProviderTagsInput is the input of ListOpenIDConnectProviderTags.
 type ListOpenIDConnectProviderTagsInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
-	Marker                   string `json:"Marker"`
-	MaxItems                 *int32 `json:"MaxItems"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
+	Marker                   string `json:"Marker,omitzero"`
+	MaxItems                 *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListOpenIDConnectProviderTagsOutput is the output of ListOpenIDConnectProviderTags.
 type ListOpenIDConnectProviderTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListOpenIDConnectProvidersInput is the input of ListOpenIDConnectProviders.
@@ -1217,7 +1217,7 @@ type ListOpenIDConnectProvidersInput struct {
 
 // ListOpenIDConnectProvidersOutput is the output of ListOpenIDConnectProviders.
 type ListOpenIDConnectProvidersOutput struct {
-	OpenIDConnectProviderList []OpenIDConnectProviderListEntry `json:"OpenIDConnectProviderList"`
+	OpenIDConnectProviderList []OpenIDConnectProviderListEntry `json:"OpenIDConnectProviderList,omitzero"`
 }
 
 // ListOrganizationsFeaturesInput is the input of ListOrganizationsFeatures.
@@ -1226,129 +1226,129 @@ type ListOrganizationsFeaturesInput struct {
 
 // ListOrganizationsFeaturesOutput is the output of ListOrganizationsFeatures.
 type ListOrganizationsFeaturesOutput struct {
-	OrganizationId  string   `json:"OrganizationId"`
-	EnabledFeatures []string `json:"EnabledFeatures"`
+	OrganizationId  string   `json:"OrganizationId,omitzero"`
+	EnabledFeatures []string `json:"EnabledFeatures,omitzero"`
 }
 
 // ListPoliciesGrantingServiceAccessEntry is a structure of the API.
 type ListPoliciesGrantingServiceAccessEntry struct {
-	ServiceNamespace string                        `json:"ServiceNamespace"`
-	Policies         []PolicyGrantingServiceAccess `json:"Policies"`
+	ServiceNamespace string                        `json:"ServiceNamespace,omitzero"`
+	Policies         []PolicyGrantingServiceAccess `json:"Policies,omitzero"`
 }
 
 // ListPoliciesGrantingServiceAccessInput is the input of ListPoliciesGrantingServiceAccess.
 type ListPoliciesGrantingServiceAccessInput struct {
-	Marker            string   `json:"Marker"`
-	Arn               string   `json:"Arn"`
-	ServiceNamespaces []string `json:"ServiceNamespaces"`
+	Marker            string   `json:"Marker,omitzero"`
+	Arn               string   `json:"Arn,omitzero"`
+	ServiceNamespaces []string `json:"ServiceNamespaces,omitzero"`
 }
 
 // ListPoliciesGrantingServiceAccessOutput is the output of ListPoliciesGrantingServiceAccess.
 type ListPoliciesGrantingServiceAccessOutput struct {
-	PoliciesGrantingServiceAccess []ListPoliciesGrantingServiceAccessEntry `json:"PoliciesGrantingServiceAccess"`
-	IsTruncated                   *bool                                    `json:"IsTruncated"`
-	Marker                        string                                   `json:"Marker"`
+	PoliciesGrantingServiceAccess []ListPoliciesGrantingServiceAccessEntry `json:"PoliciesGrantingServiceAccess,omitzero"`
+	IsTruncated                   *bool                                    `json:"IsTruncated,omitzero"`
+	Marker                        string                                   `json:"Marker,omitzero"`
 }
 
 // ListPoliciesInput is the input of ListPolicies.
 type ListPoliciesInput struct {
-	Scope             string `json:"Scope"`
-	OnlyAttached      *bool  `json:"OnlyAttached"`
-	PathPrefix        string `json:"PathPrefix"`
-	PolicyUsageFilter string `json:"PolicyUsageFilter"`
-	Marker            string `json:"Marker"`
-	MaxItems          *int32 `json:"MaxItems"`
+	Scope             string `json:"Scope,omitzero"`
+	OnlyAttached      *bool  `json:"OnlyAttached,omitzero"`
+	PathPrefix        string `json:"PathPrefix,omitzero"`
+	PolicyUsageFilter string `json:"PolicyUsageFilter,omitzero"`
+	Marker            string `json:"Marker,omitzero"`
+	MaxItems          *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListPoliciesOutput is the output of ListPolicies.
 type ListPoliciesOutput struct {
-	Policies    []Policy `json:"Policies"`
-	IsTruncated *bool    `json:"IsTruncated"`
-	Marker      string   `json:"Marker"`
+	Policies    []Policy `json:"Policies,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      string   `json:"Marker,omitzero"`
 }
 
 // ListPolicyTagsInput is the input of ListPolicyTags.
 type ListPolicyTagsInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	Marker    string `json:"Marker"`
-	MaxItems  *int32 `json:"MaxItems"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	Marker    string `json:"Marker,omitzero"`
+	MaxItems  *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListPolicyTagsOutput is the output of ListPolicyTags.
 type ListPolicyTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListPolicyVersionsInput is the input of ListPolicyVersions.
 type ListPolicyVersionsInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	Marker    string `json:"Marker"`
-	MaxItems  *int32 `json:"MaxItems"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	Marker    string `json:"Marker,omitzero"`
+	MaxItems  *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListPolicyVersionsOutput is the output of ListPolicyVersions.
 type ListPolicyVersionsOutput struct {
-	Versions    []PolicyVersion `json:"Versions"`
-	IsTruncated *bool           `json:"IsTruncated"`
-	Marker      string          `json:"Marker"`
+	Versions    []PolicyVersion `json:"Versions,omitzero"`
+	IsTruncated *bool           `json:"IsTruncated,omitzero"`
+	Marker      string          `json:"Marker,omitzero"`
 }
 
 // ListRolePoliciesInput is the input of ListRolePolicies.
 type ListRolePoliciesInput struct {
-	RoleName string `json:"RoleName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	RoleName string `json:"RoleName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListRolePoliciesOutput is the output of ListRolePolicies.
 type ListRolePoliciesOutput struct {
-	PolicyNames []string `json:"PolicyNames"`
-	IsTruncated *bool    `json:"IsTruncated"`
-	Marker      string   `json:"Marker"`
+	PolicyNames []string `json:"PolicyNames,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      string   `json:"Marker,omitzero"`
 }
 
 // ListRoleTagsInput is the input of ListRoleTags.
 type ListRoleTagsInput struct {
-	RoleName string `json:"RoleName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	RoleName string `json:"RoleName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListRoleTagsOutput is the output of ListRoleTags.
 type ListRoleTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListRolesInput is the input of ListRoles.
 type ListRolesInput struct {
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListRolesOutput is the output of ListRoles.
 type ListRolesOutput struct {
-	Roles       []Role `json:"Roles"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Roles       []Role `json:"Roles,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListSAMLProviderTagsInput is the input of ListSAMLProviderTags.
 type ListSAMLProviderTagsInput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
-	Marker          string `json:"Marker"`
-	MaxItems        *int32 `json:"MaxItems"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
+	Marker          string `json:"Marker,omitzero"`
+	MaxItems        *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListSAMLProviderTagsOutput is the output of ListSAMLProviderTags.
 type ListSAMLProviderTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListSAMLProvidersInput is the input of ListSAMLProviders.
@@ -1357,730 +1357,730 @@ type ListSAMLProvidersInput struct {
 
 // ListSAMLProvidersOutput is the output of ListSAMLProviders.
 type ListSAMLProvidersOutput struct {
-	SAMLProviderList []SAMLProviderListEntry `json:"SAMLProviderList"`
+	SAMLProviderList []SAMLProviderListEntry `json:"SAMLProviderList,omitzero"`
 }
 
 // ListSSHPublicKeysInput is the input of ListSSHPublicKeys.
 type ListSSHPublicKeysInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListSSHPublicKeysOutput is the output of ListSSHPublicKeys.
 type ListSSHPublicKeysOutput struct {
-	SSHPublicKeys []SSHPublicKeyMetadata `json:"SSHPublicKeys"`
-	IsTruncated   *bool                  `json:"IsTruncated"`
-	Marker        string                 `json:"Marker"`
+	SSHPublicKeys []SSHPublicKeyMetadata `json:"SSHPublicKeys,omitzero"`
+	IsTruncated   *bool                  `json:"IsTruncated,omitzero"`
+	Marker        string                 `json:"Marker,omitzero"`
 }
 
 // ListServerCertificateTagsInput is the input of ListServerCertificateTags.
 type ListServerCertificateTagsInput struct {
-	ServerCertificateName string `json:"ServerCertificateName"`
-	Marker                string `json:"Marker"`
-	MaxItems              *int32 `json:"MaxItems"`
+	ServerCertificateName string `json:"ServerCertificateName,omitzero"`
+	Marker                string `json:"Marker,omitzero"`
+	MaxItems              *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListServerCertificateTagsOutput is the output of ListServerCertificateTags.
 type ListServerCertificateTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListServerCertificatesInput is the input of ListServerCertificates.
 type ListServerCertificatesInput struct {
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListServerCertificatesOutput is the output of ListServerCertificates.
 type ListServerCertificatesOutput struct {
-	ServerCertificateMetadataList []ServerCertificateMetadata `json:"ServerCertificateMetadataList"`
-	IsTruncated                   *bool                       `json:"IsTruncated"`
-	Marker                        string                      `json:"Marker"`
+	ServerCertificateMetadataList []ServerCertificateMetadata `json:"ServerCertificateMetadataList,omitzero"`
+	IsTruncated                   *bool                       `json:"IsTruncated,omitzero"`
+	Marker                        string                      `json:"Marker,omitzero"`
 }
 
 // ListServiceSpecificCredentialsInput is the input of ListServiceSpecificCredentials.
 type ListServiceSpecificCredentialsInput struct {
-	UserName    string `json:"UserName"`
-	ServiceName string `json:"ServiceName"`
-	AllUsers    *bool  `json:"AllUsers"`
-	Marker      string `json:"Marker"`
-	MaxItems    *int32 `json:"MaxItems"`
+	UserName    string `json:"UserName,omitzero"`
+	ServiceName string `json:"ServiceName,omitzero"`
+	AllUsers    *bool  `json:"AllUsers,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
+	MaxItems    *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListServiceSpecificCredentialsOutput is the output of ListServiceSpecificCredentials.
 type ListServiceSpecificCredentialsOutput struct {
-	ServiceSpecificCredentials []ServiceSpecificCredentialMetadata `json:"ServiceSpecificCredentials"`
-	Marker                     string                              `json:"Marker"`
-	IsTruncated                *bool                               `json:"IsTruncated"`
+	ServiceSpecificCredentials []ServiceSpecificCredentialMetadata `json:"ServiceSpecificCredentials,omitzero"`
+	Marker                     string                              `json:"Marker,omitzero"`
+	IsTruncated                *bool                               `json:"IsTruncated,omitzero"`
 }
 
 // ListSigningCertificatesInput is the input of ListSigningCertificates.
 type ListSigningCertificatesInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListSigningCertificatesOutput is the output of ListSigningCertificates.
 type ListSigningCertificatesOutput struct {
-	Certificates []SigningCertificate `json:"Certificates"`
-	IsTruncated  *bool                `json:"IsTruncated"`
-	Marker       string               `json:"Marker"`
+	Certificates []SigningCertificate `json:"Certificates,omitzero"`
+	IsTruncated  *bool                `json:"IsTruncated,omitzero"`
+	Marker       string               `json:"Marker,omitzero"`
 }
 
 // ListUserPoliciesInput is the input of ListUserPolicies.
 type ListUserPoliciesInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListUserPoliciesOutput is the output of ListUserPolicies.
 type ListUserPoliciesOutput struct {
-	PolicyNames []string `json:"PolicyNames"`
-	IsTruncated *bool    `json:"IsTruncated"`
-	Marker      string   `json:"Marker"`
+	PolicyNames []string `json:"PolicyNames,omitzero"`
+	IsTruncated *bool    `json:"IsTruncated,omitzero"`
+	Marker      string   `json:"Marker,omitzero"`
 }
 
 // ListUserTagsInput is the input of ListUserTags.
 type ListUserTagsInput struct {
-	UserName string `json:"UserName"`
-	Marker   string `json:"Marker"`
-	MaxItems *int32 `json:"MaxItems"`
+	UserName string `json:"UserName,omitzero"`
+	Marker   string `json:"Marker,omitzero"`
+	MaxItems *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListUserTagsOutput is the output of ListUserTags.
 type ListUserTagsOutput struct {
-	Tags        []Tag  `json:"Tags"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Tags        []Tag  `json:"Tags,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListUsersInput is the input of ListUsers.
 type ListUsersInput struct {
-	PathPrefix string `json:"PathPrefix"`
-	Marker     string `json:"Marker"`
-	MaxItems   *int32 `json:"MaxItems"`
+	PathPrefix string `json:"PathPrefix,omitzero"`
+	Marker     string `json:"Marker,omitzero"`
+	MaxItems   *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListUsersOutput is the output of ListUsers.
 type ListUsersOutput struct {
-	Users       []User `json:"Users"`
-	IsTruncated *bool  `json:"IsTruncated"`
-	Marker      string `json:"Marker"`
+	Users       []User `json:"Users,omitzero"`
+	IsTruncated *bool  `json:"IsTruncated,omitzero"`
+	Marker      string `json:"Marker,omitzero"`
 }
 
 // ListVirtualMFADevicesInput is the input of ListVirtualMFADevices.
 type ListVirtualMFADevicesInput struct {
-	AssignmentStatus string `json:"AssignmentStatus"`
-	Marker           string `json:"Marker"`
-	MaxItems         *int32 `json:"MaxItems"`
+	AssignmentStatus string `json:"AssignmentStatus,omitzero"`
+	Marker           string `json:"Marker,omitzero"`
+	MaxItems         *int32 `json:"MaxItems,omitzero"`
 }
 
 // ListVirtualMFADevicesOutput is the output of ListVirtualMFADevices.
 type ListVirtualMFADevicesOutput struct {
-	VirtualMFADevices []VirtualMFADevice `json:"VirtualMFADevices"`
-	IsTruncated       *bool              `json:"IsTruncated"`
-	Marker            string             `json:"Marker"`
+	VirtualMFADevices []VirtualMFADevice `json:"VirtualMFADevices,omitzero"`
+	IsTruncated       *bool              `json:"IsTruncated,omitzero"`
+	Marker            string             `json:"Marker,omitzero"`
 }
 
 // LoginProfile is a structure of the API.
 type LoginProfile struct {
-	UserName              string     `json:"UserName"`
-	CreateDate            *time.Time `json:"CreateDate"`
-	PasswordResetRequired *bool      `json:"PasswordResetRequired"`
+	UserName              string     `json:"UserName,omitzero"`
+	CreateDate            *time.Time `json:"CreateDate,omitzero"`
+	PasswordResetRequired *bool      `json:"PasswordResetRequired,omitzero"`
 }
 
 // MFADevice is a structure of the API.
 type MFADevice struct {
-	UserName     string     `json:"UserName"`
-	SerialNumber string     `json:"SerialNumber"`
-	EnableDate   *time.Time `json:"EnableDate"`
+	UserName     string     `json:"UserName,omitzero"`
+	SerialNumber string     `json:"SerialNumber,omitzero"`
+	EnableDate   *time.Time `json:"EnableDate,omitzero"`
 }
 
 // ManagedPolicyDetail is a structure of the API.
 type ManagedPolicyDetail struct {
-	PolicyName                    string          `json:"PolicyName"`
-	PolicyId                      string          `json:"PolicyId"`
-	Arn                           string          `json:"Arn"`
-	Path                          string          `json:"Path"`
-	DefaultVersionId              string          `json:"DefaultVersionId"`
-	AttachmentCount               *int32          `json:"AttachmentCount"`
-	PermissionsBoundaryUsageCount *int32          `json:"PermissionsBoundaryUsageCount"`
-	IsAttachable                  *bool           `json:"IsAttachable"`
-	Description                   string          `json:"Description"`
-	CreateDate                    *time.Time      `json:"CreateDate"`
-	UpdateDate                    *time.Time      `json:"UpdateDate"`
-	PolicyVersionList             []PolicyVersion `json:"PolicyVersionList"`
+	PolicyName                    string          `json:"PolicyName,omitzero"`
+	PolicyId                      string          `json:"PolicyId,omitzero"`
+	Arn                           string          `json:"Arn,omitzero"`
+	Path                          string          `json:"Path,omitzero"`
+	DefaultVersionId              string          `json:"DefaultVersionId,omitzero"`
+	AttachmentCount               *int32          `json:"AttachmentCount,omitzero"`
+	PermissionsBoundaryUsageCount *int32          `json:"PermissionsBoundaryUsageCount,omitzero"`
+	IsAttachable                  *bool           `json:"IsAttachable,omitzero"`
+	Description                   string          `json:"Description,omitzero"`
+	CreateDate                    *time.Time      `json:"CreateDate,omitzero"`
+	UpdateDate                    *time.Time      `json:"UpdateDate,omitzero"`
+	PolicyVersionList             []PolicyVersion `json:"PolicyVersionList,omitzero"`
 }
 
 // OpenIDConnectProviderListEntry is a structure of the API.
 type OpenIDConnectProviderListEntry struct {
-	Arn string `json:"Arn"`
+	Arn string `json:"Arn,omitzero"`
 }
 
 // OrganizationsDecisionDetail is a structure of the API.
 type OrganizationsDecisionDetail struct {
-	AllowedByOrganizations *bool `json:"AllowedByOrganizations"`
+	AllowedByOrganizations *bool `json:"AllowedByOrganizations,omitzero"`
 }
 
 // PasswordPolicy is a structure of the API.
 type PasswordPolicy struct {
-	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength"`
-	RequireSymbols             *bool  `json:"RequireSymbols"`
-	RequireNumbers             *bool  `json:"RequireNumbers"`
-	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters"`
-	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters"`
-	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword"`
-	ExpirePasswords            *bool  `json:"ExpirePasswords"`
-	MaxPasswordAge             *int32 `json:"MaxPasswordAge"`
-	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention"`
-	HardExpiry                 *bool  `json:"HardExpiry"`
+	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength,omitzero"`
+	RequireSymbols             *bool  `json:"RequireSymbols,omitzero"`
+	RequireNumbers             *bool  `json:"RequireNumbers,omitzero"`
+	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters,omitzero"`
+	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters,omitzero"`
+	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword,omitzero"`
+	ExpirePasswords            *bool  `json:"ExpirePasswords,omitzero"`
+	MaxPasswordAge             *int32 `json:"MaxPasswordAge,omitzero"`
+	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention,omitzero"`
+	HardExpiry                 *bool  `json:"HardExpiry,omitzero"`
 }
 
 // PermissionsBoundaryDecisionDetail is a structure of the API.
 type PermissionsBoundaryDecisionDetail struct {
-	AllowedByPermissionsBoundary *bool `json:"AllowedByPermissionsBoundary"`
+	AllowedByPermissionsBoundary *bool `json:"AllowedByPermissionsBoundary,omitzero"`
 }
 
 // Policy is a structure of the API.
 type Policy struct {
-	PolicyName                    string     `json:"PolicyName"`
-	PolicyId                      string     `json:"PolicyId"`
-	Arn                           string     `json:"Arn"`
-	Path                          string     `json:"Path"`
-	DefaultVersionId              string     `json:"DefaultVersionId"`
-	AttachmentCount               *int32     `json:"AttachmentCount"`
-	PermissionsBoundaryUsageCount *int32     `json:"PermissionsBoundaryUsageCount"`
-	IsAttachable                  *bool      `json:"IsAttachable"`
-	Description                   string     `json:"Description"`
-	CreateDate                    *time.Time `json:"CreateDate"`
-	UpdateDate                    *time.Time `json:"UpdateDate"`
-	Tags                          []Tag      `json:"Tags"`
+	PolicyName                    string     `json:"PolicyName,omitzero"`
+	PolicyId                      string     `json:"PolicyId,omitzero"`
+	Arn                           string     `json:"Arn,omitzero"`
+	Path                          string     `json:"Path,omitzero"`
+	DefaultVersionId              string     `json:"DefaultVersionId,omitzero"`
+	AttachmentCount               *int32     `json:"AttachmentCount,omitzero"`
+	PermissionsBoundaryUsageCount *int32     `json:"PermissionsBoundaryUsageCount,omitzero"`
+	IsAttachable                  *bool      `json:"IsAttachable,omitzero"`
+	Description                   string     `json:"Description,omitzero"`
+	CreateDate                    *time.Time `json:"CreateDate,omitzero"`
+	UpdateDate                    *time.Time `json:"UpdateDate,omitzero"`
+	Tags                          []Tag      `json:"Tags,omitzero"`
 }
 
 // PolicyDetail is a structure of the API.
 type PolicyDetail struct {
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // PolicyGrantingServiceAccess is a structure of the API.
 type PolicyGrantingServiceAccess struct {
-	PolicyName string `json:"PolicyName"`
-	PolicyType string `json:"PolicyType"`
-	PolicyArn  string `json:"PolicyArn"`
-	EntityType string `json:"EntityType"`
-	EntityName string `json:"EntityName"`
+	PolicyName string `json:"PolicyName,omitzero"`
+	PolicyType string `json:"PolicyType,omitzero"`
+	PolicyArn  string `json:"PolicyArn,omitzero"`
+	EntityType string `json:"EntityType,omitzero"`
+	EntityName string `json:"EntityName,omitzero"`
 }
 
 // PolicyGroup is a structure of the API.
 type PolicyGroup struct {
-	GroupName string `json:"GroupName"`
-	GroupId   string `json:"GroupId"`
+	GroupName string `json:"GroupName,omitzero"`
+	GroupId   string `json:"GroupId,omitzero"`
 }
 
 // PolicyParameter is a structure of the API.
 type PolicyParameter struct {
-	Name   string   `json:"Name"`
-	Values []string `json:"Values"`
-	Type   string   `json:"Type"`
+	Name   string   `json:"Name,omitzero"`
+	Values []string `json:"Values,omitzero"`
+	Type   string   `json:"Type,omitzero"`
 }
 
 // PolicyRole is a structure of the API.
 type PolicyRole struct {
-	RoleName string `json:"RoleName"`
-	RoleId   string `json:"RoleId"`
+	RoleName string `json:"RoleName,omitzero"`
+	RoleId   string `json:"RoleId,omitzero"`
 }
 
 // PolicyUser is a structure of the API.
 type PolicyUser struct {
-	UserName string `json:"UserName"`
-	UserId   string `json:"UserId"`
+	UserName string `json:"UserName,omitzero"`
+	UserId   string `json:"UserId,omitzero"`
 }
 
 // PolicyVersion is a structure of the API.
 type PolicyVersion struct {
-	Document         string     `json:"Document"`
-	VersionId        string     `json:"VersionId"`
-	IsDefaultVersion *bool      `json:"IsDefaultVersion"`
-	CreateDate       *time.Time `json:"CreateDate"`
+	Document         string     `json:"Document,omitzero"`
+	VersionId        string     `json:"VersionId,omitzero"`
+	IsDefaultVersion *bool      `json:"IsDefaultVersion,omitzero"`
+	CreateDate       *time.Time `json:"CreateDate,omitzero"`
 }
 
 // Position is a structure of the API.
 type Position struct {
-	Line   *int32 `json:"Line"`
-	Column *int32 `json:"Column"`
+	Line   *int32 `json:"Line,omitzero"`
+	Column *int32 `json:"Column,omitzero"`
 }
 
 // PutGroupPolicyInput is the input of PutGroupPolicy.
 type PutGroupPolicyInput struct {
-	GroupName      string `json:"GroupName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	GroupName      string `json:"GroupName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // PutRolePermissionsBoundaryInput is the input of PutRolePermissionsBoundary.
 type PutRolePermissionsBoundaryInput struct {
-	RoleName            string `json:"RoleName"`
-	PermissionsBoundary string `json:"PermissionsBoundary"`
+	RoleName            string `json:"RoleName,omitzero"`
+	PermissionsBoundary string `json:"PermissionsBoundary,omitzero"`
 }
 
 // PutRolePolicyInput is the input of PutRolePolicy.
 type PutRolePolicyInput struct {
-	RoleName       string `json:"RoleName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	RoleName       string `json:"RoleName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // PutUserPermissionsBoundaryInput is the input of PutUserPermissionsBoundary.
 type PutUserPermissionsBoundaryInput struct {
-	UserName            string `json:"UserName"`
-	PermissionsBoundary string `json:"PermissionsBoundary"`
+	UserName            string `json:"UserName,omitzero"`
+	PermissionsBoundary string `json:"PermissionsBoundary,omitzero"`
 }
 
 // PutUserPolicyInput is the input of PutUserPolicy.
 type PutUserPolicyInput struct {
-	UserName       string `json:"UserName"`
-	PolicyName     string `json:"PolicyName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	UserName       string `json:"UserName,omitzero"`
+	PolicyName     string `json:"PolicyName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // RejectDelegationRequestInput is the input of RejectDelegationRequest.
 type RejectDelegationRequestInput struct {
-	DelegationRequestId string `json:"DelegationRequestId"`
-	Notes               string `json:"Notes"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
+	Notes               string `json:"Notes,omitzero"`
 }
 
 // RemoveClientIDFromOpenIDConnectProviderInput is the input of RemoveClientIDFromOpenIDConnectProvider.
 type RemoveClientIDFromOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
-	ClientID                 string `json:"ClientID"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
+	ClientID                 string `json:"ClientID,omitzero"`
 }
 
 // RemoveRoleFromInstanceProfileInput is the input of RemoveRoleFromInstanceProfile.
 type RemoveRoleFromInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
-	RoleName            string `json:"RoleName"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
+	RoleName            string `json:"RoleName,omitzero"`
 }
 
 // RemoveUserFromGroupInput is the input of RemoveUserFromGroup.
 type RemoveUserFromGroupInput struct {
-	GroupName string `json:"GroupName"`
-	UserName  string `json:"UserName"`
+	GroupName string `json:"GroupName,omitzero"`
+	UserName  string `json:"UserName,omitzero"`
 }
 
 // ResetServiceSpecificCredentialInput is the input of ResetServiceSpecificCredential.
 type ResetServiceSpecificCredentialInput struct {
-	UserName                    string `json:"UserName"`
-	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId"`
+	UserName                    string `json:"UserName,omitzero"`
+	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId,omitzero"`
 }
 
 // ResetServiceSpecificCredentialOutput is the output of ResetServiceSpecificCredential.
 type ResetServiceSpecificCredentialOutput struct {
-	ServiceSpecificCredential *ServiceSpecificCredential `json:"ServiceSpecificCredential"`
+	ServiceSpecificCredential *ServiceSpecificCredential `json:"ServiceSpecificCredential,omitzero"`
 }
 
 // ResourceSpecificResult is a structure of the API.
 type ResourceSpecificResult struct {
-	EvalResourceName                  string                             `json:"EvalResourceName"`
-	EvalResourceDecision              string                             `json:"EvalResourceDecision"`
-	MatchedStatements                 []Statement                        `json:"MatchedStatements"`
-	MissingContextValues              []string                           `json:"MissingContextValues"`
-	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails"`
-	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail"`
+	EvalResourceName                  string                             `json:"EvalResourceName,omitzero"`
+	EvalResourceDecision              string                             `json:"EvalResourceDecision,omitzero"`
+	MatchedStatements                 []Statement                        `json:"MatchedStatements,omitzero"`
+	MissingContextValues              []string                           `json:"MissingContextValues,omitzero"`
+	EvalDecisionDetails               map[string]string                  `json:"EvalDecisionDetails,omitzero"`
+	PermissionsBoundaryDecisionDetail *PermissionsBoundaryDecisionDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
 }
 
 // ResyncMFADeviceInput is the input of ResyncMFADevice.
 type ResyncMFADeviceInput struct {
-	UserName            string `json:"UserName"`
-	SerialNumber        string `json:"SerialNumber"`
-	AuthenticationCode1 string `json:"AuthenticationCode1"`
-	AuthenticationCode2 string `json:"AuthenticationCode2"`
+	UserName            string `json:"UserName,omitzero"`
+	SerialNumber        string `json:"SerialNumber,omitzero"`
+	AuthenticationCode1 string `json:"AuthenticationCode1,omitzero"`
+	AuthenticationCode2 string `json:"AuthenticationCode2,omitzero"`
 }
 
 // Role is a structure of the API.
 type Role struct {
-	Path                     string                       `json:"Path"`
-	RoleName                 string                       `json:"RoleName"`
-	RoleId                   string                       `json:"RoleId"`
-	Arn                      string                       `json:"Arn"`
-	CreateDate               *time.Time                   `json:"CreateDate"`
-	AssumeRolePolicyDocument string                       `json:"AssumeRolePolicyDocument"`
-	Description              string                       `json:"Description"`
-	MaxSessionDuration       *int32                       `json:"MaxSessionDuration"`
-	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary"`
-	Tags                     []Tag                        `json:"Tags"`
-	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed"`
+	Path                     string                       `json:"Path,omitzero"`
+	RoleName                 string                       `json:"RoleName,omitzero"`
+	RoleId                   string                       `json:"RoleId,omitzero"`
+	Arn                      string                       `json:"Arn,omitzero"`
+	CreateDate               *time.Time                   `json:"CreateDate,omitzero"`
+	AssumeRolePolicyDocument string                       `json:"AssumeRolePolicyDocument,omitzero"`
+	Description              string                       `json:"Description,omitzero"`
+	MaxSessionDuration       *int32                       `json:"MaxSessionDuration,omitzero"`
+	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag                        `json:"Tags,omitzero"`
+	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed,omitzero"`
 }
 
 // RoleDetail is a structure of the API.
 type RoleDetail struct {
-	Path                     string                       `json:"Path"`
-	RoleName                 string                       `json:"RoleName"`
-	RoleId                   string                       `json:"RoleId"`
-	Arn                      string                       `json:"Arn"`
-	CreateDate               *time.Time                   `json:"CreateDate"`
-	AssumeRolePolicyDocument string                       `json:"AssumeRolePolicyDocument"`
-	InstanceProfileList      []InstanceProfile            `json:"InstanceProfileList"`
-	RolePolicyList           []PolicyDetail               `json:"RolePolicyList"`
-	AttachedManagedPolicies  []AttachedPolicy             `json:"AttachedManagedPolicies"`
-	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary"`
-	Tags                     []Tag                        `json:"Tags"`
-	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed"`
+	Path                     string                       `json:"Path,omitzero"`
+	RoleName                 string                       `json:"RoleName,omitzero"`
+	RoleId                   string                       `json:"RoleId,omitzero"`
+	Arn                      string                       `json:"Arn,omitzero"`
+	CreateDate               *time.Time                   `json:"CreateDate,omitzero"`
+	AssumeRolePolicyDocument string                       `json:"AssumeRolePolicyDocument,omitzero"`
+	InstanceProfileList      []InstanceProfile            `json:"InstanceProfileList,omitzero"`
+	RolePolicyList           []PolicyDetail               `json:"RolePolicyList,omitzero"`
+	AttachedManagedPolicies  []AttachedPolicy             `json:"AttachedManagedPolicies,omitzero"`
+	PermissionsBoundary      *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                     []Tag                        `json:"Tags,omitzero"`
+	RoleLastUsed             *RoleLastUsed                `json:"RoleLastUsed,omitzero"`
 }
 
 // RoleLastUsed is a structure of the API.
 type RoleLastUsed struct {
-	LastUsedDate *time.Time `json:"LastUsedDate"`
-	Region       string     `json:"Region"`
+	LastUsedDate *time.Time `json:"LastUsedDate,omitzero"`
+	Region       string     `json:"Region,omitzero"`
 }
 
 // RoleUsageType is a structure of the API.
 type RoleUsageType struct {
-	Region    string   `json:"Region"`
-	Resources []string `json:"Resources"`
+	Region    string   `json:"Region,omitzero"`
+	Resources []string `json:"Resources,omitzero"`
 }
 
 // SAMLPrivateKey is a structure of the API.
 type SAMLPrivateKey struct {
-	KeyId     string     `json:"KeyId"`
-	Timestamp *time.Time `json:"Timestamp"`
+	KeyId     string     `json:"KeyId,omitzero"`
+	Timestamp *time.Time `json:"Timestamp,omitzero"`
 }
 
 // SAMLProviderListEntry is a structure of the API.
 type SAMLProviderListEntry struct {
-	Arn        string     `json:"Arn"`
-	ValidUntil *time.Time `json:"ValidUntil"`
-	CreateDate *time.Time `json:"CreateDate"`
+	Arn        string     `json:"Arn,omitzero"`
+	ValidUntil *time.Time `json:"ValidUntil,omitzero"`
+	CreateDate *time.Time `json:"CreateDate,omitzero"`
 }
 
 // SSHPublicKey is a structure of the API.
 type SSHPublicKey struct {
-	UserName         string     `json:"UserName"`
-	SSHPublicKeyId   string     `json:"SSHPublicKeyId"`
-	Fingerprint      string     `json:"Fingerprint"`
-	SSHPublicKeyBody string     `json:"SSHPublicKeyBody"`
-	Status           string     `json:"Status"`
-	UploadDate       *time.Time `json:"UploadDate"`
+	UserName         string     `json:"UserName,omitzero"`
+	SSHPublicKeyId   string     `json:"SSHPublicKeyId,omitzero"`
+	Fingerprint      string     `json:"Fingerprint,omitzero"`
+	SSHPublicKeyBody string     `json:"SSHPublicKeyBody,omitzero"`
+	Status           string     `json:"Status,omitzero"`
+	UploadDate       *time.Time `json:"UploadDate,omitzero"`
 }
 
 // SSHPublicKeyMetadata is a structure of the API.
 type SSHPublicKeyMetadata struct {
-	UserName       string     `json:"UserName"`
-	SSHPublicKeyId string     `json:"SSHPublicKeyId"`
-	Status         string     `json:"Status"`
-	UploadDate     *time.Time `json:"UploadDate"`
+	UserName       string     `json:"UserName,omitzero"`
+	SSHPublicKeyId string     `json:"SSHPublicKeyId,omitzero"`
+	Status         string     `json:"Status,omitzero"`
+	UploadDate     *time.Time `json:"UploadDate,omitzero"`
 }
 
 // SendDelegationTokenInput is the input of SendDelegationToken.
 type SendDelegationTokenInput struct {
-	DelegationRequestId string `json:"DelegationRequestId"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
 }
 
 // ServerCertificate is a structure of the API.
 type ServerCertificate struct {
-	ServerCertificateMetadata *ServerCertificateMetadata `json:"ServerCertificateMetadata"`
-	CertificateBody           string                     `json:"CertificateBody"`
-	CertificateChain          string                     `json:"CertificateChain"`
-	Tags                      []Tag                      `json:"Tags"`
+	ServerCertificateMetadata *ServerCertificateMetadata `json:"ServerCertificateMetadata,omitzero"`
+	CertificateBody           string                     `json:"CertificateBody,omitzero"`
+	CertificateChain          string                     `json:"CertificateChain,omitzero"`
+	Tags                      []Tag                      `json:"Tags,omitzero"`
 }
 
 // ServerCertificateMetadata is a structure of the API.
 type ServerCertificateMetadata struct {
-	Path                  string     `json:"Path"`
-	ServerCertificateName string     `json:"ServerCertificateName"`
-	ServerCertificateId   string     `json:"ServerCertificateId"`
-	Arn                   string     `json:"Arn"`
-	UploadDate            *time.Time `json:"UploadDate"`
-	Expiration            *time.Time `json:"Expiration"`
+	Path                  string     `json:"Path,omitzero"`
+	ServerCertificateName string     `json:"ServerCertificateName,omitzero"`
+	ServerCertificateId   string     `json:"ServerCertificateId,omitzero"`
+	Arn                   string     `json:"Arn,omitzero"`
+	UploadDate            *time.Time `json:"UploadDate,omitzero"`
+	Expiration            *time.Time `json:"Expiration,omitzero"`
 }
 
 // ServiceLastAccessed is a structure of the API.
 type ServiceLastAccessed struct {
-	ServiceName                string                      `json:"ServiceName"`
-	LastAuthenticated          *time.Time                  `json:"LastAuthenticated"`
-	ServiceNamespace           string                      `json:"ServiceNamespace"`
-	LastAuthenticatedEntity    string                      `json:"LastAuthenticatedEntity"`
-	LastAuthenticatedRegion    string                      `json:"LastAuthenticatedRegion"`
-	TotalAuthenticatedEntities *int32                      `json:"TotalAuthenticatedEntities"`
-	TrackedActionsLastAccessed []TrackedActionLastAccessed `json:"TrackedActionsLastAccessed"`
+	ServiceName                string                      `json:"ServiceName,omitzero"`
+	LastAuthenticated          *time.Time                  `json:"LastAuthenticated,omitzero"`
+	ServiceNamespace           string                      `json:"ServiceNamespace,omitzero"`
+	LastAuthenticatedEntity    string                      `json:"LastAuthenticatedEntity,omitzero"`
+	LastAuthenticatedRegion    string                      `json:"LastAuthenticatedRegion,omitzero"`
+	TotalAuthenticatedEntities *int32                      `json:"TotalAuthenticatedEntities,omitzero"`
+	TrackedActionsLastAccessed []TrackedActionLastAccessed `json:"TrackedActionsLastAccessed,omitzero"`
 }
 
 // ServiceSpecificCredential is a structure of the API.
 type ServiceSpecificCredential struct {
-	CreateDate                  *time.Time `json:"CreateDate"`
-	ExpirationDate              *time.Time `json:"ExpirationDate"`
-	ServiceName                 string     `json:"ServiceName"`
-	ServiceUserName             string     `json:"ServiceUserName"`
-	ServicePassword             string     `json:"ServicePassword"`
-	ServiceCredentialAlias      string     `json:"ServiceCredentialAlias"`
-	ServiceCredentialSecret     string     `json:"ServiceCredentialSecret"`
-	ServiceSpecificCredentialId string     `json:"ServiceSpecificCredentialId"`
-	UserName                    string     `json:"UserName"`
-	Status                      string     `json:"Status"`
+	CreateDate                  *time.Time `json:"CreateDate,omitzero"`
+	ExpirationDate              *time.Time `json:"ExpirationDate,omitzero"`
+	ServiceName                 string     `json:"ServiceName,omitzero"`
+	ServiceUserName             string     `json:"ServiceUserName,omitzero"`
+	ServicePassword             string     `json:"ServicePassword,omitzero"`
+	ServiceCredentialAlias      string     `json:"ServiceCredentialAlias,omitzero"`
+	ServiceCredentialSecret     string     `json:"ServiceCredentialSecret,omitzero"`
+	ServiceSpecificCredentialId string     `json:"ServiceSpecificCredentialId,omitzero"`
+	UserName                    string     `json:"UserName,omitzero"`
+	Status                      string     `json:"Status,omitzero"`
 }
 
 // ServiceSpecificCredentialMetadata is a structure of the API.
 type ServiceSpecificCredentialMetadata struct {
-	UserName                    string     `json:"UserName"`
-	Status                      string     `json:"Status"`
-	ServiceUserName             string     `json:"ServiceUserName"`
-	ServiceCredentialAlias      string     `json:"ServiceCredentialAlias"`
-	CreateDate                  *time.Time `json:"CreateDate"`
-	ExpirationDate              *time.Time `json:"ExpirationDate"`
-	ServiceSpecificCredentialId string     `json:"ServiceSpecificCredentialId"`
-	ServiceName                 string     `json:"ServiceName"`
+	UserName                    string     `json:"UserName,omitzero"`
+	Status                      string     `json:"Status,omitzero"`
+	ServiceUserName             string     `json:"ServiceUserName,omitzero"`
+	ServiceCredentialAlias      string     `json:"ServiceCredentialAlias,omitzero"`
+	CreateDate                  *time.Time `json:"CreateDate,omitzero"`
+	ExpirationDate              *time.Time `json:"ExpirationDate,omitzero"`
+	ServiceSpecificCredentialId string     `json:"ServiceSpecificCredentialId,omitzero"`
+	ServiceName                 string     `json:"ServiceName,omitzero"`
 }
 
 // SetDefaultPolicyVersionInput is the input of SetDefaultPolicyVersion.
 type SetDefaultPolicyVersionInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	VersionId string `json:"VersionId"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	VersionId string `json:"VersionId,omitzero"`
 }
 
 // SetSecurityTokenServicePreferencesInput is the input of SetSecurityTokenServicePreferences.
 type SetSecurityTokenServicePreferencesInput struct {
-	GlobalEndpointTokenVersion string `json:"GlobalEndpointTokenVersion"`
+	GlobalEndpointTokenVersion string `json:"GlobalEndpointTokenVersion,omitzero"`
 }
 
 // SigningCertificate is a structure of the API.
 type SigningCertificate struct {
-	UserName        string     `json:"UserName"`
-	CertificateId   string     `json:"CertificateId"`
-	CertificateBody string     `json:"CertificateBody"`
-	Status          string     `json:"Status"`
-	UploadDate      *time.Time `json:"UploadDate"`
+	UserName        string     `json:"UserName,omitzero"`
+	CertificateId   string     `json:"CertificateId,omitzero"`
+	CertificateBody string     `json:"CertificateBody,omitzero"`
+	Status          string     `json:"Status,omitzero"`
+	UploadDate      *time.Time `json:"UploadDate,omitzero"`
 }
 
 // SimulateCustomPolicyInput is the input of SimulateCustomPolicy.
 type SimulateCustomPolicyInput struct {
-	PolicyInputList                    []string       `json:"PolicyInputList"`
-	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList"`
-	ActionNames                        []string       `json:"ActionNames"`
-	ResourceArns                       []string       `json:"ResourceArns"`
-	ResourcePolicy                     string         `json:"ResourcePolicy"`
-	ResourceOwner                      string         `json:"ResourceOwner"`
-	CallerArn                          string         `json:"CallerArn"`
-	ContextEntries                     []ContextEntry `json:"ContextEntries"`
-	ResourceHandlingOption             string         `json:"ResourceHandlingOption"`
-	MaxItems                           *int32         `json:"MaxItems"`
-	Marker                             string         `json:"Marker"`
+	PolicyInputList                    []string       `json:"PolicyInputList,omitzero"`
+	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList,omitzero"`
+	ActionNames                        []string       `json:"ActionNames,omitzero"`
+	ResourceArns                       []string       `json:"ResourceArns,omitzero"`
+	ResourcePolicy                     string         `json:"ResourcePolicy,omitzero"`
+	ResourceOwner                      string         `json:"ResourceOwner,omitzero"`
+	CallerArn                          string         `json:"CallerArn,omitzero"`
+	ContextEntries                     []ContextEntry `json:"ContextEntries,omitzero"`
+	ResourceHandlingOption             string         `json:"ResourceHandlingOption,omitzero"`
+	MaxItems                           *int32         `json:"MaxItems,omitzero"`
+	Marker                             string         `json:"Marker,omitzero"`
 }
 
 // SimulatePolicyResponse is the output of SimulatePrincipalPolicy.
 type SimulatePolicyResponse struct {
-	EvaluationResults []EvaluationResult `json:"EvaluationResults"`
-	IsTruncated       *bool              `json:"IsTruncated"`
-	Marker            string             `json:"Marker"`
+	EvaluationResults []EvaluationResult `json:"EvaluationResults,omitzero"`
+	IsTruncated       *bool              `json:"IsTruncated,omitzero"`
+	Marker            string             `json:"Marker,omitzero"`
 }
 
 // SimulatePrincipalPolicyInput is the input of SimulatePrincipalPolicy.
 type SimulatePrincipalPolicyInput struct {
-	PolicySourceArn                    string         `json:"PolicySourceArn"`
-	PolicyInputList                    []string       `json:"PolicyInputList"`
-	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList"`
-	ActionNames                        []string       `json:"ActionNames"`
-	ResourceArns                       []string       `json:"ResourceArns"`
-	ResourcePolicy                     string         `json:"ResourcePolicy"`
-	ResourceOwner                      string         `json:"ResourceOwner"`
-	CallerArn                          string         `json:"CallerArn"`
-	ContextEntries                     []ContextEntry `json:"ContextEntries"`
-	ResourceHandlingOption             string         `json:"ResourceHandlingOption"`
-	MaxItems                           *int32         `json:"MaxItems"`
-	Marker                             string         `json:"Marker"`
+	PolicySourceArn                    string         `json:"PolicySourceArn,omitzero"`
+	PolicyInputList                    []string       `json:"PolicyInputList,omitzero"`
+	PermissionsBoundaryPolicyInputList []string       `json:"PermissionsBoundaryPolicyInputList,omitzero"`
+	ActionNames                        []string       `json:"ActionNames,omitzero"`
+	ResourceArns                       []string       `json:"ResourceArns,omitzero"`
+	ResourcePolicy                     string         `json:"ResourcePolicy,omitzero"`
+	ResourceOwner                      string         `json:"ResourceOwner,omitzero"`
+	CallerArn                          string         `json:"CallerArn,omitzero"`
+	ContextEntries                     []ContextEntry `json:"ContextEntries,omitzero"`
+	ResourceHandlingOption             string         `json:"ResourceHandlingOption,omitzero"`
+	MaxItems                           *int32         `json:"MaxItems,omitzero"`
+	Marker                             string         `json:"Marker,omitzero"`
 }
 
 // Statement is a structure of the API.
 type Statement struct {
-	SourcePolicyId   string    `json:"SourcePolicyId"`
-	SourcePolicyType string    `json:"SourcePolicyType"`
-	StartPosition    *Position `json:"StartPosition"`
-	EndPosition      *Position `json:"EndPosition"`
+	SourcePolicyId   string    `json:"SourcePolicyId,omitzero"`
+	SourcePolicyType string    `json:"SourcePolicyType,omitzero"`
+	StartPosition    *Position `json:"StartPosition,omitzero"`
+	EndPosition      *Position `json:"EndPosition,omitzero"`
 }
 
 // Tag is a structure of the API.
 type Tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+	Key   string `json:"Key,omitzero"`
+	Value string `json:"Value,omitzero"`
 }
 
 // TagInstanceProfileInput is the input of TagInstanceProfile.
 type TagInstanceProfileInput struct {
-	InstanceProfileName string `json:"InstanceProfileName"`
-	Tags                []Tag  `json:"Tags"`
+	InstanceProfileName string `json:"InstanceProfileName,omitzero"`
+	Tags                []Tag  `json:"Tags,omitzero"`
 }
 
 // TagMFADeviceInput is the input of TagMFADevice.
 type TagMFADeviceInput struct {
-	SerialNumber string `json:"SerialNumber"`
-	Tags         []Tag  `json:"Tags"`
+	SerialNumber string `json:"SerialNumber,omitzero"`
+	Tags         []Tag  `json:"Tags,omitzero"`
 }
 
 // TagOpenIDConnectProviderInput is the input of TagOpenIDConnectProvider.
 type TagOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn"`
-	Tags                     []Tag  `json:"Tags"`
+	OpenIDConnectProviderArn string `json:"OpenIDConnectProviderArn,omitzero"`
+	Tags                     []Tag  `json:"Tags,omitzero"`
 }
 
 // TagPolicyInput is the input of TagPolicy.
 type TagPolicyInput struct {
-	PolicyArn string `json:"PolicyArn"`
-	Tags      []Tag  `json:"Tags"`
+	PolicyArn string `json:"PolicyArn,omitzero"`
+	Tags      []Tag  `json:"Tags,omitzero"`
 }
 
 // TagRoleInput is the input of TagRole.
 type TagRoleInput struct {
-	RoleName string `json:"RoleName"`
-	Tags     []Tag  `json:"Tags"`
+	RoleName string `json:"RoleName,omitzero"`
+	Tags     []Tag  `json:"Tags,omitzero"`
 }
 
 // TagSAMLProviderInput is the input of TagSAMLProvider.
 type TagSAMLProviderInput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
-	Tags            []Tag  `json:"Tags"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
+	Tags            []Tag  `json:"Tags,omitzero"`
 }
 
 // TagServerCertificateInput is the input of TagServerCertificate.
 type TagServerCertificateInput struct {
-	ServerCertificateName string `json:"ServerCertificateName"`
-	Tags                  []Tag  `json:"Tags"`
+	ServerCertificateName string `json:"ServerCertificateName,omitzero"`
+	Tags                  []Tag  `json:"Tags,omitzero"`
 }
 
 // TagUserInput is the input of TagUser.
 type TagUserInput struct {
-	UserName string `json:"UserName"`
-	Tags     []Tag  `json:"Tags"`
+	UserName string `json:"UserName,omitzero"`
+	Tags     []Tag  `json:"Tags,omitzero"`
 }
 
 // TrackedActionLastAccessed is a structure of the API.
 type TrackedActionLastAccessed struct {
-	ActionName         string     `json:"ActionName"`
-	LastAccessedEntity string     `json:"LastAccessedEntity"`
-	LastAccessedTime   *time.Time `json:"LastAccessedTime"`
-	LastAccessedRegion string     `json:"LastAccessedRegion"`
+	ActionName         string     `json:"ActionName,omitzero"`
+	LastAccessedEntity string     `json:"LastAccessedEntity,omitzero"`
+	LastAccessedTime   *time.Time `json:"LastAccessedTime,omitzero"`
+	LastAccessedRegion string     `json:"LastAccessedRegion,omitzero"`
 }
 
 // UntagInstanceProfileInput is the input of UntagInstanceProfile.
 type UntagInstanceProfileInput struct {
-	InstanceProfileName string   `json:"InstanceProfileName"`
-	TagKeys             []string `json:"TagKeys"`
+	InstanceProfileName string   `json:"InstanceProfileName,omitzero"`
+	TagKeys             []string `json:"TagKeys,omitzero"`
 }
 
 // UntagMFADeviceInput is the input of UntagMFADevice.
 type UntagMFADeviceInput struct {
-	SerialNumber string   `json:"SerialNumber"`
-	TagKeys      []string `json:"TagKeys"`
+	SerialNumber string   `json:"SerialNumber,omitzero"`
+	TagKeys      []string `json:"TagKeys,omitzero"`
 }
 
 // UntagOpenIDConnectProviderInput is the input of UntagOpenIDConnectProvider.
 type UntagOpenIDConnectProviderInput struct {
-	OpenIDConnectProviderArn string   `json:"OpenIDConnectProviderArn"`
-	TagKeys                  []string `json:"TagKeys"`
+	OpenIDConnectProviderArn string   `json:"OpenIDConnectProviderArn,omitzero"`
+	TagKeys                  []string `json:"TagKeys,omitzero"`
 }
 
 // UntagPolicyInput is the input of UntagPolicy.
 type UntagPolicyInput struct {
-	PolicyArn string   `json:"PolicyArn"`
-	TagKeys   []string `json:"TagKeys"`
+	PolicyArn string   `json:"PolicyArn,omitzero"`
+	TagKeys   []string `json:"TagKeys,omitzero"`
 }
 
 // UntagRoleInput is the input of UntagRole.
 type UntagRoleInput struct {
-	RoleName string   `json:"RoleName"`
-	TagKeys  []string `json:"TagKeys"`
+	RoleName string   `json:"RoleName,omitzero"`
+	TagKeys  []string `json:"TagKeys,omitzero"`
 }
 
 // UntagSAMLProviderInput is the input of UntagSAMLProvider.
 type UntagSAMLProviderInput struct {
-	SAMLProviderArn string   `json:"SAMLProviderArn"`
-	TagKeys         []string `json:"TagKeys"`
+	SAMLProviderArn string   `json:"SAMLProviderArn,omitzero"`
+	TagKeys         []string `json:"TagKeys,omitzero"`
 }
 
 // UntagServerCertificateInput is the input of UntagServerCertificate.
 type UntagServerCertificateInput struct {
-	ServerCertificateName string   `json:"ServerCertificateName"`
-	TagKeys               []string `json:"TagKeys"`
+	ServerCertificateName string   `json:"ServerCertificateName,omitzero"`
+	TagKeys               []string `json:"TagKeys,omitzero"`
 }
 
 // UntagUserInput is the input of UntagUser.
 type UntagUserInput struct {
-	UserName string   `json:"UserName"`
-	TagKeys  []string `json:"TagKeys"`
+	UserName string   `json:"UserName,omitzero"`
+	TagKeys  []string `json:"TagKeys,omitzero"`
 }
 
 // UpdateAccessKeyInput is the input of UpdateAccessKey.
 type UpdateAccessKeyInput struct {
-	UserName    string `json:"UserName"`
-	AccessKeyId string `json:"AccessKeyId"`
-	Status      string `json:"Status"`
+	UserName    string `json:"UserName,omitzero"`
+	AccessKeyId string `json:"AccessKeyId,omitzero"`
+	Status      string `json:"Status,omitzero"`
 }
 
 // UpdateAccountPasswordPolicyInput is the input of UpdateAccountPasswordPolicy.
 type UpdateAccountPasswordPolicyInput struct {
-	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength"`
-	RequireSymbols             *bool  `json:"RequireSymbols"`
-	RequireNumbers             *bool  `json:"RequireNumbers"`
-	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters"`
-	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters"`
-	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword"`
-	MaxPasswordAge             *int32 `json:"MaxPasswordAge"`
-	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention"`
-	HardExpiry                 *bool  `json:"HardExpiry"`
+	MinimumPasswordLength      *int32 `json:"MinimumPasswordLength,omitzero"`
+	RequireSymbols             *bool  `json:"RequireSymbols,omitzero"`
+	RequireNumbers             *bool  `json:"RequireNumbers,omitzero"`
+	RequireUppercaseCharacters *bool  `json:"RequireUppercaseCharacters,omitzero"`
+	RequireLowercaseCharacters *bool  `json:"RequireLowercaseCharacters,omitzero"`
+	AllowUsersToChangePassword *bool  `json:"AllowUsersToChangePassword,omitzero"`
+	MaxPasswordAge             *int32 `json:"MaxPasswordAge,omitzero"`
+	PasswordReusePrevention    *int32 `json:"PasswordReusePrevention,omitzero"`
+	HardExpiry                 *bool  `json:"HardExpiry,omitzero"`
 }
 
 // UpdateAssumeRolePolicyInput is the input of UpdateAssumeRolePolicy.
 type UpdateAssumeRolePolicyInput struct {
-	RoleName       string `json:"RoleName"`
-	PolicyDocument string `json:"PolicyDocument"`
+	RoleName       string `json:"RoleName,omitzero"`
+	PolicyDocument string `json:"PolicyDocument,omitzero"`
 }
 
 // UpdateDelegationRequestInput is the input of UpdateDelegationRequest.
 type UpdateDelegationRequestInput struct {
-	DelegationRequestId string `json:"DelegationRequestId"`
-	Notes               string `json:"Notes"`
+	DelegationRequestId string `json:"DelegationRequestId,omitzero"`
+	Notes               string `json:"Notes,omitzero"`
 }
 
 // UpdateGroupInput is the input of UpdateGroup.
 type UpdateGroupInput struct {
-	GroupName    string `json:"GroupName"`
-	NewPath      string `json:"NewPath"`
-	NewGroupName string `json:"NewGroupName"`
+	GroupName    string `json:"GroupName,omitzero"`
+	NewPath      string `json:"NewPath,omitzero"`
+	NewGroupName string `json:"NewGroupName,omitzero"`
 }
 
 // UpdateLoginProfileInput is the input of UpdateLoginProfile.
 type UpdateLoginProfileInput struct {
-	UserName              string `json:"UserName"`
-	Password              string `json:"Password"`
-	PasswordResetRequired *bool  `json:"PasswordResetRequired"`
+	UserName              string `json:"UserName,omitzero"`
+	Password              string `json:"Password,omitzero"`
+	PasswordResetRequired *bool  `json:"PasswordResetRequired,omitzero"`
 }
 
 // UpdateOpenIDConnectProviderThumbprintInput is the input of UpdateOpenIDConnectProviderThumbprint.
 type UpdateOpenIDConnectProviderThumbprintInput struct {
-	OpenIDConnectProviderArn string   `json:"OpenIDConnectProviderArn"`
-	ThumbprintList           []string `json:"ThumbprintList"`
+	OpenIDConnectProviderArn string   `json:"OpenIDConnectProviderArn,omitzero"`
+	ThumbprintList           []string `json:"ThumbprintList,omitzero"`
 }
 
 // UpdateRoleDescriptionInput is the input of UpdateRoleDescription.
 type UpdateRoleDescriptionInput struct {
-	RoleName    string `json:"RoleName"`
-	Description string `json:"Description"`
+	RoleName    string `json:"RoleName,omitzero"`
+	Description string `json:"Description,omitzero"`
 }
 
 // UpdateRoleDescriptionOutput is the output of UpdateRoleDescription.
 type UpdateRoleDescriptionOutput struct {
-	Role *Role `json:"Role"`
+	Role *Role `json:"Role,omitzero"`
 }
 
 // UpdateRoleInput is the input of UpdateRole.
 type UpdateRoleInput struct {
-	RoleName           string `json:"RoleName"`
-	Description        string `json:"Description"`
-	MaxSessionDuration *int32 `json:"MaxSessionDuration"`
+	RoleName           string `json:"RoleName,omitzero"`
+	Description        string `json:"Description,omitzero"`
+	MaxSessionDuration *int32 `json:"MaxSessionDuration,omitzero"`
 }
 
 // UpdateRoleOutput is the output of UpdateRole.
@@ -2089,125 +2089,125 @@ type UpdateRoleOutput struct {
 
 // UpdateSAMLProviderInput is the input of UpdateSAMLProvider.
 type UpdateSAMLProviderInput struct {
-	SAMLMetadataDocument    string `json:"SAMLMetadataDocument"`
-	SAMLProviderArn         string `json:"SAMLProviderArn"`
-	AssertionEncryptionMode string `json:"AssertionEncryptionMode"`
-	AddPrivateKey           string `json:"AddPrivateKey"`
-	RemovePrivateKey        string `json:"RemovePrivateKey"`
+	SAMLMetadataDocument    string `json:"SAMLMetadataDocument,omitzero"`
+	SAMLProviderArn         string `json:"SAMLProviderArn,omitzero"`
+	AssertionEncryptionMode string `json:"AssertionEncryptionMode,omitzero"`
+	AddPrivateKey           string `json:"AddPrivateKey,omitzero"`
+	RemovePrivateKey        string `json:"RemovePrivateKey,omitzero"`
 }
 
 // UpdateSAMLProviderOutput is the output of UpdateSAMLProvider.
 type UpdateSAMLProviderOutput struct {
-	SAMLProviderArn string `json:"SAMLProviderArn"`
+	SAMLProviderArn string `json:"SAMLProviderArn,omitzero"`
 }
 
 // UpdateSSHPublicKeyInput is the input of UpdateSSHPublicKey.
 type UpdateSSHPublicKeyInput struct {
-	UserName       string `json:"UserName"`
-	SSHPublicKeyId string `json:"SSHPublicKeyId"`
-	Status         string `json:"Status"`
+	UserName       string `json:"UserName,omitzero"`
+	SSHPublicKeyId string `json:"SSHPublicKeyId,omitzero"`
+	Status         string `json:"Status,omitzero"`
 }
 
 // UpdateServerCertificateInput is the input of UpdateServerCertificate.
 type UpdateServerCertificateInput struct {
-	ServerCertificateName    string `json:"ServerCertificateName"`
-	NewPath                  string `json:"NewPath"`
-	NewServerCertificateName string `json:"NewServerCertificateName"`
+	ServerCertificateName    string `json:"ServerCertificateName,omitzero"`
+	NewPath                  string `json:"NewPath,omitzero"`
+	NewServerCertificateName string `json:"NewServerCertificateName,omitzero"`
 }
 
 // UpdateServiceSpecificCredentialInput is the input of UpdateServiceSpecificCredential.
 type UpdateServiceSpecificCredentialInput struct {
-	UserName                    string `json:"UserName"`
-	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId"`
-	Status                      string `json:"Status"`
+	UserName                    string `json:"UserName,omitzero"`
+	ServiceSpecificCredentialId string `json:"ServiceSpecificCredentialId,omitzero"`
+	Status                      string `json:"Status,omitzero"`
 }
 
 // UpdateSigningCertificateInput is the input of UpdateSigningCertificate.
 type UpdateSigningCertificateInput struct {
-	UserName      string `json:"UserName"`
-	CertificateId string `json:"CertificateId"`
-	Status        string `json:"Status"`
+	UserName      string `json:"UserName,omitzero"`
+	CertificateId string `json:"CertificateId,omitzero"`
+	Status        string `json:"Status,omitzero"`
 }
 
 // UpdateUserInput is the input of UpdateUser.
 type UpdateUserInput struct {
-	UserName    string `json:"UserName"`
-	NewPath     string `json:"NewPath"`
-	NewUserName string `json:"NewUserName"`
+	UserName    string `json:"UserName,omitzero"`
+	NewPath     string `json:"NewPath,omitzero"`
+	NewUserName string `json:"NewUserName,omitzero"`
 }
 
 // UploadSSHPublicKeyInput is the input of UploadSSHPublicKey.
 type UploadSSHPublicKeyInput struct {
-	UserName         string `json:"UserName"`
-	SSHPublicKeyBody string `json:"SSHPublicKeyBody"`
+	UserName         string `json:"UserName,omitzero"`
+	SSHPublicKeyBody string `json:"SSHPublicKeyBody,omitzero"`
 }
 
 // UploadSSHPublicKeyOutput is the output of UploadSSHPublicKey.
 type UploadSSHPublicKeyOutput struct {
-	SSHPublicKey *SSHPublicKey `json:"SSHPublicKey"`
+	SSHPublicKey *SSHPublicKey `json:"SSHPublicKey,omitzero"`
 }
 
 // UploadServerCertificateInput is the input of UploadServerCertificate.
 type UploadServerCertificateInput struct {
-	Path                  string `json:"Path"`
-	ServerCertificateName string `json:"ServerCertificateName"`
-	CertificateBody       string `json:"CertificateBody"`
-	PrivateKey            string `json:"PrivateKey"`
-	CertificateChain      string `json:"CertificateChain"`
-	Tags                  []Tag  `json:"Tags"`
+	Path                  string `json:"Path,omitzero"`
+	ServerCertificateName string `json:"ServerCertificateName,omitzero"`
+	CertificateBody       string `json:"CertificateBody,omitzero"`
+	PrivateKey            string `json:"PrivateKey,omitzero"`
+	CertificateChain      string `json:"CertificateChain,omitzero"`
+	Tags                  []Tag  `json:"Tags,omitzero"`
 }
 
 // UploadServerCertificateOutput is the output of UploadServerCertificate.
 type UploadServerCertificateOutput struct {
-	ServerCertificateMetadata *ServerCertificateMetadata `json:"ServerCertificateMetadata"`
-	Tags                      []Tag                      `json:"Tags"`
+	ServerCertificateMetadata *ServerCertificateMetadata `json:"ServerCertificateMetadata,omitzero"`
+	Tags                      []Tag                      `json:"Tags,omitzero"`
 }
 
 // UploadSigningCertificateInput is the input of UploadSigningCertificate.
 type UploadSigningCertificateInput struct {
-	UserName        string `json:"UserName"`
-	CertificateBody string `json:"CertificateBody"`
+	UserName        string `json:"UserName,omitzero"`
+	CertificateBody string `json:"CertificateBody,omitzero"`
 }
 
 // UploadSigningCertificateOutput is the output of UploadSigningCertificate.
 type UploadSigningCertificateOutput struct {
-	Certificate *SigningCertificate `json:"Certificate"`
+	Certificate *SigningCertificate `json:"Certificate,omitzero"`
 }
 
 // User is a structure of the API.
 type User struct {
-	Path                string                       `json:"Path"`
-	UserName            string                       `json:"UserName"`
-	UserId              string                       `json:"UserId"`
-	Arn                 string                       `json:"Arn"`
-	CreateDate          *time.Time                   `json:"CreateDate"`
-	PasswordLastUsed    *time.Time                   `json:"PasswordLastUsed"`
-	PermissionsBoundary *AttachedPermissionsBoundary `json:"PermissionsBoundary"`
-	Tags                []Tag                        `json:"Tags"`
+	Path                string                       `json:"Path,omitzero"`
+	UserName            string                       `json:"UserName,omitzero"`
+	UserId              string                       `json:"UserId,omitzero"`
+	Arn                 string                       `json:"Arn,omitzero"`
+	CreateDate          *time.Time                   `json:"CreateDate,omitzero"`
+	PasswordLastUsed    *time.Time                   `json:"PasswordLastUsed,omitzero"`
+	PermissionsBoundary *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                []Tag                        `json:"Tags,omitzero"`
 }
 
 // UserDetail is a structure of the API.
 type UserDetail struct {
-	Path                    string                       `json:"Path"`
-	UserName                string                       `json:"UserName"`
-	UserId                  string                       `json:"UserId"`
-	Arn                     string                       `json:"Arn"`
-	CreateDate              *time.Time                   `json:"CreateDate"`
-	UserPolicyList          []PolicyDetail               `json:"UserPolicyList"`
-	GroupList               []string                     `json:"GroupList"`
-	AttachedManagedPolicies []AttachedPolicy             `json:"AttachedManagedPolicies"`
-	PermissionsBoundary     *AttachedPermissionsBoundary `json:"PermissionsBoundary"`
-	Tags                    []Tag                        `json:"Tags"`
+	Path                    string                       `json:"Path,omitzero"`
+	UserName                string                       `json:"UserName,omitzero"`
+	UserId                  string                       `json:"UserId,omitzero"`
+	Arn                     string                       `json:"Arn,omitzero"`
+	CreateDate              *time.Time                   `json:"CreateDate,omitzero"`
+	UserPolicyList          []PolicyDetail               `json:"UserPolicyList,omitzero"`
+	GroupList               []string                     `json:"GroupList,omitzero"`
+	AttachedManagedPolicies []AttachedPolicy             `json:"AttachedManagedPolicies,omitzero"`
+	PermissionsBoundary     *AttachedPermissionsBoundary `json:"PermissionsBoundary,omitzero"`
+	Tags                    []Tag                        `json:"Tags,omitzero"`
 }
 
 // VirtualMFADevice is a structure of the API.
 type VirtualMFADevice struct {
-	SerialNumber     string     `json:"SerialNumber"`
-	Base32StringSeed []byte     `json:"Base32StringSeed"`
-	QRCodePNG        []byte     `json:"QRCodePNG"`
-	User             *User      `json:"User"`
-	EnableDate       *time.Time `json:"EnableDate"`
-	Tags             []Tag      `json:"Tags"`
+	SerialNumber     string     `json:"SerialNumber,omitzero"`
+	Base32StringSeed []byte     `json:"Base32StringSeed,omitzero"`
+	QRCodePNG        []byte     `json:"QRCodePNG,omitzero"`
+	User             *User      `json:"User,omitzero"`
+	EnableDate       *time.Time `json:"EnableDate,omitzero"`
+	Tags             []Tag      `json:"Tags,omitzero"`
 }
 
 // AcceptDelegationRequestOutput is empty.

@@ -14,328 +14,328 @@ import (
 
 // AccountPolicy is a structure of the API.
 type AccountPolicy struct {
-	PolicyName        string `json:"policyName"`
-	PolicyDocument    string `json:"policyDocument"`
-	LastUpdatedTime   *int64 `json:"lastUpdatedTime"`
-	PolicyType        string `json:"policyType"`
-	Scope             string `json:"scope"`
-	SelectionCriteria string `json:"selectionCriteria"`
-	AccountId         string `json:"accountId"`
+	PolicyName        string `json:"policyName,omitzero"`
+	PolicyDocument    string `json:"policyDocument,omitzero"`
+	LastUpdatedTime   *int64 `json:"lastUpdatedTime,omitzero"`
+	PolicyType        string `json:"policyType,omitzero"`
+	Scope             string `json:"scope,omitzero"`
+	SelectionCriteria string `json:"selectionCriteria,omitzero"`
+	AccountId         string `json:"accountId,omitzero"`
 }
 
 // AddKeyEntry is a structure of the API.
 type AddKeyEntry struct {
-	Key               string `json:"key"`
-	Value             string `json:"value"`
-	OverwriteIfExists *bool  `json:"overwriteIfExists"`
+	Key               string `json:"key,omitzero"`
+	Value             string `json:"value,omitzero"`
+	OverwriteIfExists *bool  `json:"overwriteIfExists,omitzero"`
 }
 
 // AddKeys is a structure of the API.
 type AddKeys struct {
-	Entries []AddKeyEntry `json:"entries"`
+	Entries []AddKeyEntry `json:"entries,omitzero"`
 }
 
 // AggregateLogGroupSummary is a structure of the API.
 type AggregateLogGroupSummary struct {
-	LogGroupCount       *int32               `json:"logGroupCount"`
-	GroupingIdentifiers []GroupingIdentifier `json:"groupingIdentifiers"`
+	LogGroupCount       *int32               `json:"logGroupCount,omitzero"`
+	GroupingIdentifiers []GroupingIdentifier `json:"groupingIdentifiers,omitzero"`
 }
 
 // Anomaly is a structure of the API.
 type Anomaly struct {
-	AnomalyId                 string           `json:"anomalyId"`
-	PatternId                 string           `json:"patternId"`
-	AnomalyDetectorArn        string           `json:"anomalyDetectorArn"`
-	PatternString             string           `json:"patternString"`
-	PatternRegex              string           `json:"patternRegex"`
-	Priority                  string           `json:"priority"`
-	FirstSeen                 *int64           `json:"firstSeen"`
-	LastSeen                  *int64           `json:"lastSeen"`
-	Description               string           `json:"description"`
-	Active                    *bool            `json:"active"`
-	State                     string           `json:"state"`
-	Histogram                 map[string]int64 `json:"histogram"`
-	LogSamples                []LogEvent       `json:"logSamples"`
-	PatternTokens             []PatternToken   `json:"patternTokens"`
-	LogGroupArnList           []string         `json:"logGroupArnList"`
-	Suppressed                *bool            `json:"suppressed"`
-	SuppressedDate            *int64           `json:"suppressedDate"`
-	SuppressedUntil           *int64           `json:"suppressedUntil"`
-	IsPatternLevelSuppression *bool            `json:"isPatternLevelSuppression"`
+	AnomalyId                 string           `json:"anomalyId,omitzero"`
+	PatternId                 string           `json:"patternId,omitzero"`
+	AnomalyDetectorArn        string           `json:"anomalyDetectorArn,omitzero"`
+	PatternString             string           `json:"patternString,omitzero"`
+	PatternRegex              string           `json:"patternRegex,omitzero"`
+	Priority                  string           `json:"priority,omitzero"`
+	FirstSeen                 *int64           `json:"firstSeen,omitzero"`
+	LastSeen                  *int64           `json:"lastSeen,omitzero"`
+	Description               string           `json:"description,omitzero"`
+	Active                    *bool            `json:"active,omitzero"`
+	State                     string           `json:"state,omitzero"`
+	Histogram                 map[string]int64 `json:"histogram,omitzero"`
+	LogSamples                []LogEvent       `json:"logSamples,omitzero"`
+	PatternTokens             []PatternToken   `json:"patternTokens,omitzero"`
+	LogGroupArnList           []string         `json:"logGroupArnList,omitzero"`
+	Suppressed                *bool            `json:"suppressed,omitzero"`
+	SuppressedDate            *int64           `json:"suppressedDate,omitzero"`
+	SuppressedUntil           *int64           `json:"suppressedUntil,omitzero"`
+	IsPatternLevelSuppression *bool            `json:"isPatternLevelSuppression,omitzero"`
 }
 
 // AnomalyDetector is a structure of the API.
 type AnomalyDetector struct {
-	AnomalyDetectorArn    string   `json:"anomalyDetectorArn"`
-	DetectorName          string   `json:"detectorName"`
-	LogGroupArnList       []string `json:"logGroupArnList"`
-	EvaluationFrequency   string   `json:"evaluationFrequency"`
-	FilterPattern         string   `json:"filterPattern"`
-	AnomalyDetectorStatus string   `json:"anomalyDetectorStatus"`
-	KmsKeyId              string   `json:"kmsKeyId"`
-	CreationTimeStamp     *int64   `json:"creationTimeStamp"`
-	LastModifiedTimeStamp *int64   `json:"lastModifiedTimeStamp"`
-	AnomalyVisibilityTime *int64   `json:"anomalyVisibilityTime"`
+	AnomalyDetectorArn    string   `json:"anomalyDetectorArn,omitzero"`
+	DetectorName          string   `json:"detectorName,omitzero"`
+	LogGroupArnList       []string `json:"logGroupArnList,omitzero"`
+	EvaluationFrequency   string   `json:"evaluationFrequency,omitzero"`
+	FilterPattern         string   `json:"filterPattern,omitzero"`
+	AnomalyDetectorStatus string   `json:"anomalyDetectorStatus,omitzero"`
+	KmsKeyId              string   `json:"kmsKeyId,omitzero"`
+	CreationTimeStamp     *int64   `json:"creationTimeStamp,omitzero"`
+	LastModifiedTimeStamp *int64   `json:"lastModifiedTimeStamp,omitzero"`
+	AnomalyVisibilityTime *int64   `json:"anomalyVisibilityTime,omitzero"`
 }
 
 // AssociateKmsKeyInput is the input of AssociateKmsKey.
 type AssociateKmsKeyInput struct {
-	LogGroupName       string `json:"logGroupName"`
-	KmsKeyId           string `json:"kmsKeyId"`
-	ResourceIdentifier string `json:"resourceIdentifier"`
+	LogGroupName       string `json:"logGroupName,omitzero"`
+	KmsKeyId           string `json:"kmsKeyId,omitzero"`
+	ResourceIdentifier string `json:"resourceIdentifier,omitzero"`
 }
 
 // AssociateSourceToS3TableIntegrationInput is the input of AssociateSourceToS3TableIntegration.
 type AssociateSourceToS3TableIntegrationInput struct {
-	IntegrationArn string      `json:"integrationArn"`
-	DataSource     *DataSource `json:"dataSource"`
+	IntegrationArn string      `json:"integrationArn,omitzero"`
+	DataSource     *DataSource `json:"dataSource,omitzero"`
 }
 
 // AssociateSourceToS3TableIntegrationOutput is the output of AssociateSourceToS3TableIntegration.
 type AssociateSourceToS3TableIntegrationOutput struct {
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // CSV is a structure of the API.
 type CSV struct {
-	QuoteCharacter string   `json:"quoteCharacter"`
-	Delimiter      string   `json:"delimiter"`
-	Columns        []string `json:"columns"`
-	Source         string   `json:"source"`
-	Destination    string   `json:"destination"`
+	QuoteCharacter string   `json:"quoteCharacter,omitzero"`
+	Delimiter      string   `json:"delimiter,omitzero"`
+	Columns        []string `json:"columns,omitzero"`
+	Source         string   `json:"source,omitzero"`
+	Destination    string   `json:"destination,omitzero"`
 }
 
 // CancelExportTaskInput is the input of CancelExportTask.
 type CancelExportTaskInput struct {
-	TaskId string `json:"taskId"`
+	TaskId string `json:"taskId,omitzero"`
 }
 
 // CancelImportTaskInput is the input of CancelImportTask.
 type CancelImportTaskInput struct {
-	ImportId string `json:"importId"`
+	ImportId string `json:"importId,omitzero"`
 }
 
 // CancelImportTaskOutput is the output of CancelImportTask.
 type CancelImportTaskOutput struct {
-	ImportId         string            `json:"importId"`
-	ImportStatistics *ImportStatistics `json:"importStatistics"`
-	ImportStatus     string            `json:"importStatus"`
-	CreationTime     *int64            `json:"creationTime"`
-	LastUpdatedTime  *int64            `json:"lastUpdatedTime"`
+	ImportId         string            `json:"importId,omitzero"`
+	ImportStatistics *ImportStatistics `json:"importStatistics,omitzero"`
+	ImportStatus     string            `json:"importStatus,omitzero"`
+	CreationTime     *int64            `json:"creationTime,omitzero"`
+	LastUpdatedTime  *int64            `json:"lastUpdatedTime,omitzero"`
 }
 
 // ConfigurationTemplate is a structure of the API.
 type ConfigurationTemplate struct {
-	Service                                            string                                     `json:"service"`
-	LogType                                            string                                     `json:"logType"`
-	ResourceType                                       string                                     `json:"resourceType"`
-	DeliveryDestinationType                            string                                     `json:"deliveryDestinationType"`
-	DefaultDeliveryConfigValues                        *ConfigurationTemplateDeliveryConfigValues `json:"defaultDeliveryConfigValues"`
-	AllowedFields                                      []RecordField                              `json:"allowedFields"`
-	AllowedOutputFormats                               []string                                   `json:"allowedOutputFormats"`
-	AllowedActionForAllowVendedLogsDeliveryForResource string                                     `json:"allowedActionForAllowVendedLogsDeliveryForResource"`
-	AllowedFieldDelimiters                             []string                                   `json:"allowedFieldDelimiters"`
-	AllowedSuffixPathFields                            []string                                   `json:"allowedSuffixPathFields"`
-	DeliverySourceConfiguration                        []DeliverySourceConfigurationSchema        `json:"deliverySourceConfiguration"`
-	S3TablesIntegration                                *S3TablesIntegration                       `json:"s3TablesIntegration"`
+	Service                                            string                                     `json:"service,omitzero"`
+	LogType                                            string                                     `json:"logType,omitzero"`
+	ResourceType                                       string                                     `json:"resourceType,omitzero"`
+	DeliveryDestinationType                            string                                     `json:"deliveryDestinationType,omitzero"`
+	DefaultDeliveryConfigValues                        *ConfigurationTemplateDeliveryConfigValues `json:"defaultDeliveryConfigValues,omitzero"`
+	AllowedFields                                      []RecordField                              `json:"allowedFields,omitzero"`
+	AllowedOutputFormats                               []string                                   `json:"allowedOutputFormats,omitzero"`
+	AllowedActionForAllowVendedLogsDeliveryForResource string                                     `json:"allowedActionForAllowVendedLogsDeliveryForResource,omitzero"`
+	AllowedFieldDelimiters                             []string                                   `json:"allowedFieldDelimiters,omitzero"`
+	AllowedSuffixPathFields                            []string                                   `json:"allowedSuffixPathFields,omitzero"`
+	DeliverySourceConfiguration                        []DeliverySourceConfigurationSchema        `json:"deliverySourceConfiguration,omitzero"`
+	S3TablesIntegration                                *S3TablesIntegration                       `json:"s3TablesIntegration,omitzero"`
 }
 
 // ConfigurationTemplateDeliveryConfigValues is a structure of the API.
 type ConfigurationTemplateDeliveryConfigValues struct {
-	RecordFields            []string                 `json:"recordFields"`
-	FieldDelimiter          string                   `json:"fieldDelimiter"`
-	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration"`
+	RecordFields            []string                 `json:"recordFields,omitzero"`
+	FieldDelimiter          string                   `json:"fieldDelimiter,omitzero"`
+	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration,omitzero"`
 }
 
 // CopyValue is a structure of the API.
 type CopyValue struct {
-	Entries []CopyValueEntry `json:"entries"`
+	Entries []CopyValueEntry `json:"entries,omitzero"`
 }
 
 // CopyValueEntry is a structure of the API.
 type CopyValueEntry struct {
-	Source            string `json:"source"`
-	Target            string `json:"target"`
-	OverwriteIfExists *bool  `json:"overwriteIfExists"`
+	Source            string `json:"source,omitzero"`
+	Target            string `json:"target,omitzero"`
+	OverwriteIfExists *bool  `json:"overwriteIfExists,omitzero"`
 }
 
 // CreateDeliveryInput is the input of CreateDelivery.
 type CreateDeliveryInput struct {
-	DeliverySourceName      string                   `json:"deliverySourceName"`
-	DeliveryDestinationArn  string                   `json:"deliveryDestinationArn"`
-	RecordFields            []string                 `json:"recordFields"`
-	FieldDelimiter          string                   `json:"fieldDelimiter"`
-	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration"`
-	Tags                    map[string]string        `json:"tags"`
+	DeliverySourceName      string                   `json:"deliverySourceName,omitzero"`
+	DeliveryDestinationArn  string                   `json:"deliveryDestinationArn,omitzero"`
+	RecordFields            []string                 `json:"recordFields,omitzero"`
+	FieldDelimiter          string                   `json:"fieldDelimiter,omitzero"`
+	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration,omitzero"`
+	Tags                    map[string]string        `json:"tags,omitzero"`
 }
 
 // CreateDeliveryOutput is the output of CreateDelivery.
 type CreateDeliveryOutput struct {
-	Delivery *Delivery `json:"delivery"`
+	Delivery *Delivery `json:"delivery,omitzero"`
 }
 
 // CreateExportTaskInput is the input of CreateExportTask.
 type CreateExportTaskInput struct {
-	TaskName            string `json:"taskName"`
-	LogGroupName        string `json:"logGroupName"`
-	LogStreamNamePrefix string `json:"logStreamNamePrefix"`
-	From                *int64 `json:"from"`
-	To                  *int64 `json:"to"`
-	Destination         string `json:"destination"`
-	DestinationPrefix   string `json:"destinationPrefix"`
+	TaskName            string `json:"taskName,omitzero"`
+	LogGroupName        string `json:"logGroupName,omitzero"`
+	LogStreamNamePrefix string `json:"logStreamNamePrefix,omitzero"`
+	From                *int64 `json:"from,omitzero"`
+	To                  *int64 `json:"to,omitzero"`
+	Destination         string `json:"destination,omitzero"`
+	DestinationPrefix   string `json:"destinationPrefix,omitzero"`
 }
 
 // CreateExportTaskOutput is the output of CreateExportTask.
 type CreateExportTaskOutput struct {
-	TaskId string `json:"taskId"`
+	TaskId string `json:"taskId,omitzero"`
 }
 
 // CreateImportTaskInput is the input of CreateImportTask.
 type CreateImportTaskInput struct {
-	ImportSourceArn string        `json:"importSourceArn"`
-	ImportRoleArn   string        `json:"importRoleArn"`
-	ImportFilter    *ImportFilter `json:"importFilter"`
+	ImportSourceArn string        `json:"importSourceArn,omitzero"`
+	ImportRoleArn   string        `json:"importRoleArn,omitzero"`
+	ImportFilter    *ImportFilter `json:"importFilter,omitzero"`
 }
 
 // CreateImportTaskOutput is the output of CreateImportTask.
 type CreateImportTaskOutput struct {
-	ImportId             string `json:"importId"`
-	ImportDestinationArn string `json:"importDestinationArn"`
-	CreationTime         *int64 `json:"creationTime"`
+	ImportId             string `json:"importId,omitzero"`
+	ImportDestinationArn string `json:"importDestinationArn,omitzero"`
+	CreationTime         *int64 `json:"creationTime,omitzero"`
 }
 
 // CreateLogAnomalyDetectorInput is the input of CreateLogAnomalyDetector.
 type CreateLogAnomalyDetectorInput struct {
-	LogGroupArnList       []string          `json:"logGroupArnList"`
-	DetectorName          string            `json:"detectorName"`
-	EvaluationFrequency   string            `json:"evaluationFrequency"`
-	FilterPattern         string            `json:"filterPattern"`
-	KmsKeyId              string            `json:"kmsKeyId"`
-	AnomalyVisibilityTime *int64            `json:"anomalyVisibilityTime"`
-	Tags                  map[string]string `json:"tags"`
+	LogGroupArnList       []string          `json:"logGroupArnList,omitzero"`
+	DetectorName          string            `json:"detectorName,omitzero"`
+	EvaluationFrequency   string            `json:"evaluationFrequency,omitzero"`
+	FilterPattern         string            `json:"filterPattern,omitzero"`
+	KmsKeyId              string            `json:"kmsKeyId,omitzero"`
+	AnomalyVisibilityTime *int64            `json:"anomalyVisibilityTime,omitzero"`
+	Tags                  map[string]string `json:"tags,omitzero"`
 }
 
 // CreateLogAnomalyDetectorOutput is the output of CreateLogAnomalyDetector.
 type CreateLogAnomalyDetectorOutput struct {
-	AnomalyDetectorArn string `json:"anomalyDetectorArn"`
+	AnomalyDetectorArn string `json:"anomalyDetectorArn,omitzero"`
 }
 
 // CreateLogGroupInput is the input of CreateLogGroup.
 type CreateLogGroupInput struct {
-	LogGroupName              string            `json:"logGroupName"`
-	KmsKeyId                  string            `json:"kmsKeyId"`
-	Tags                      map[string]string `json:"tags"`
-	LogGroupClass             string            `json:"logGroupClass"`
-	DeletionProtectionEnabled *bool             `json:"deletionProtectionEnabled"`
+	LogGroupName              string            `json:"logGroupName,omitzero"`
+	KmsKeyId                  string            `json:"kmsKeyId,omitzero"`
+	Tags                      map[string]string `json:"tags,omitzero"`
+	LogGroupClass             string            `json:"logGroupClass,omitzero"`
+	DeletionProtectionEnabled *bool             `json:"deletionProtectionEnabled,omitzero"`
 }
 
 // CreateLogStreamInput is the input of CreateLogStream.
 type CreateLogStreamInput struct {
-	LogGroupName  string `json:"logGroupName"`
-	LogStreamName string `json:"logStreamName"`
+	LogGroupName  string `json:"logGroupName,omitzero"`
+	LogStreamName string `json:"logStreamName,omitzero"`
 }
 
 // CreateLookupTableInput is the input of CreateLookupTable.
 type CreateLookupTableInput struct {
-	LookupTableName string            `json:"lookupTableName"`
-	Description     string            `json:"description"`
-	TableBody       string            `json:"tableBody"`
-	KmsKeyId        string            `json:"kmsKeyId"`
-	Tags            map[string]string `json:"tags"`
+	LookupTableName string            `json:"lookupTableName,omitzero"`
+	Description     string            `json:"description,omitzero"`
+	TableBody       string            `json:"tableBody,omitzero"`
+	KmsKeyId        string            `json:"kmsKeyId,omitzero"`
+	Tags            map[string]string `json:"tags,omitzero"`
 }
 
 // CreateLookupTableOutput is the output of CreateLookupTable.
 type CreateLookupTableOutput struct {
-	LookupTableArn string `json:"lookupTableArn"`
-	CreatedAt      *int64 `json:"createdAt"`
+	LookupTableArn string `json:"lookupTableArn,omitzero"`
+	CreatedAt      *int64 `json:"createdAt,omitzero"`
 }
 
 // CreateScheduledQueryInput is the input of CreateScheduledQuery.
 type CreateScheduledQueryInput struct {
-	Name                     string                    `json:"name"`
-	Description              string                    `json:"description"`
-	QueryLanguage            string                    `json:"queryLanguage"`
-	QueryString              string                    `json:"queryString"`
-	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers"`
-	ScheduleExpression       string                    `json:"scheduleExpression"`
-	Timezone                 string                    `json:"timezone"`
-	StartTimeOffset          *int64                    `json:"startTimeOffset"`
-	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration"`
-	ScheduleStartTime        *int64                    `json:"scheduleStartTime"`
-	ScheduleEndTime          *int64                    `json:"scheduleEndTime"`
-	ExecutionRoleArn         string                    `json:"executionRoleArn"`
-	State                    string                    `json:"state"`
-	Tags                     map[string]string         `json:"tags"`
+	Name                     string                    `json:"name,omitzero"`
+	Description              string                    `json:"description,omitzero"`
+	QueryLanguage            string                    `json:"queryLanguage,omitzero"`
+	QueryString              string                    `json:"queryString,omitzero"`
+	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers,omitzero"`
+	ScheduleExpression       string                    `json:"scheduleExpression,omitzero"`
+	Timezone                 string                    `json:"timezone,omitzero"`
+	StartTimeOffset          *int64                    `json:"startTimeOffset,omitzero"`
+	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration,omitzero"`
+	ScheduleStartTime        *int64                    `json:"scheduleStartTime,omitzero"`
+	ScheduleEndTime          *int64                    `json:"scheduleEndTime,omitzero"`
+	ExecutionRoleArn         string                    `json:"executionRoleArn,omitzero"`
+	State                    string                    `json:"state,omitzero"`
+	Tags                     map[string]string         `json:"tags,omitzero"`
 }
 
 // CreateScheduledQueryOutput is the output of CreateScheduledQuery.
 type CreateScheduledQueryOutput struct {
-	ScheduledQueryArn string `json:"scheduledQueryArn"`
-	State             string `json:"state"`
+	ScheduledQueryArn string `json:"scheduledQueryArn,omitzero"`
+	State             string `json:"state,omitzero"`
 }
 
 // DataSource is a structure of the API.
 type DataSource struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name string `json:"name,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // DataSourceFilter is a structure of the API.
 type DataSourceFilter struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name string `json:"name,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // DateTimeConverter is a structure of the API.
 type DateTimeConverter struct {
-	Source         string   `json:"source"`
-	Target         string   `json:"target"`
-	TargetFormat   string   `json:"targetFormat"`
-	MatchPatterns  []string `json:"matchPatterns"`
-	SourceTimezone string   `json:"sourceTimezone"`
-	TargetTimezone string   `json:"targetTimezone"`
-	Locale         string   `json:"locale"`
+	Source         string   `json:"source,omitzero"`
+	Target         string   `json:"target,omitzero"`
+	TargetFormat   string   `json:"targetFormat,omitzero"`
+	MatchPatterns  []string `json:"matchPatterns,omitzero"`
+	SourceTimezone string   `json:"sourceTimezone,omitzero"`
+	TargetTimezone string   `json:"targetTimezone,omitzero"`
+	Locale         string   `json:"locale,omitzero"`
 }
 
 // DeleteAccountPolicyInput is the input of DeleteAccountPolicy.
 type DeleteAccountPolicyInput struct {
-	PolicyName string `json:"policyName"`
-	PolicyType string `json:"policyType"`
+	PolicyName string `json:"policyName,omitzero"`
+	PolicyType string `json:"policyType,omitzero"`
 }
 
 // DeleteDataProtectionPolicyInput is the input of DeleteDataProtectionPolicy.
 type DeleteDataProtectionPolicyInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // DeleteDeliveryDestinationInput is the input of DeleteDeliveryDestination.
 type DeleteDeliveryDestinationInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // DeleteDeliveryDestinationPolicyInput is the input of DeleteDeliveryDestinationPolicy.
 type DeleteDeliveryDestinationPolicyInput struct {
-	DeliveryDestinationName string `json:"deliveryDestinationName"`
+	DeliveryDestinationName string `json:"deliveryDestinationName,omitzero"`
 }
 
 // DeleteDeliveryInput is the input of DeleteDelivery.
 type DeleteDeliveryInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // DeleteDeliverySourceInput is the input of DeleteDeliverySource.
 type DeleteDeliverySourceInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // DeleteDestinationInput is the input of DeleteDestination.
 type DeleteDestinationInput struct {
-	DestinationName string `json:"destinationName"`
+	DestinationName string `json:"destinationName,omitzero"`
 }
 
 // DeleteIndexPolicyInput is the input of DeleteIndexPolicy.
 type DeleteIndexPolicyInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // DeleteIndexPolicyOutput is the output of DeleteIndexPolicy.
@@ -344,8 +344,8 @@ type DeleteIndexPolicyOutput struct {
 
 // DeleteIntegrationInput is the input of DeleteIntegration.
 type DeleteIntegrationInput struct {
-	IntegrationName string `json:"integrationName"`
-	Force           *bool  `json:"force"`
+	IntegrationName string `json:"integrationName,omitzero"`
+	Force           *bool  `json:"force,omitzero"`
 }
 
 // DeleteIntegrationOutput is the output of DeleteIntegration.
@@ -354,61 +354,61 @@ type DeleteIntegrationOutput struct {
 
 // DeleteKeys is a structure of the API.
 type DeleteKeys struct {
-	WithKeys []string `json:"withKeys"`
+	WithKeys []string `json:"withKeys,omitzero"`
 }
 
 // DeleteLogAnomalyDetectorInput is the input of DeleteLogAnomalyDetector.
 type DeleteLogAnomalyDetectorInput struct {
-	AnomalyDetectorArn string `json:"anomalyDetectorArn"`
+	AnomalyDetectorArn string `json:"anomalyDetectorArn,omitzero"`
 }
 
 // DeleteLogGroupInput is the input of DeleteLogGroup.
 type DeleteLogGroupInput struct {
-	LogGroupName string `json:"logGroupName"`
+	LogGroupName string `json:"logGroupName,omitzero"`
 }
 
 // DeleteLogStreamInput is the input of DeleteLogStream.
 type DeleteLogStreamInput struct {
-	LogGroupName  string `json:"logGroupName"`
-	LogStreamName string `json:"logStreamName"`
+	LogGroupName  string `json:"logGroupName,omitzero"`
+	LogStreamName string `json:"logStreamName,omitzero"`
 }
 
 // DeleteLookupTableInput is the input of DeleteLookupTable.
 type DeleteLookupTableInput struct {
-	LookupTableArn string `json:"lookupTableArn"`
+	LookupTableArn string `json:"lookupTableArn,omitzero"`
 }
 
 // DeleteMetricFilterInput is the input of DeleteMetricFilter.
 type DeleteMetricFilterInput struct {
-	LogGroupName string `json:"logGroupName"`
-	FilterName   string `json:"filterName"`
+	LogGroupName string `json:"logGroupName,omitzero"`
+	FilterName   string `json:"filterName,omitzero"`
 }
 
 // DeleteQueryDefinitionInput is the input of DeleteQueryDefinition.
 type DeleteQueryDefinitionInput struct {
-	QueryDefinitionId string `json:"queryDefinitionId"`
+	QueryDefinitionId string `json:"queryDefinitionId,omitzero"`
 }
 
 // DeleteQueryDefinitionOutput is the output of DeleteQueryDefinition.
 type DeleteQueryDefinitionOutput struct {
-	Success *bool `json:"success"`
+	Success *bool `json:"success,omitzero"`
 }
 
 // DeleteResourcePolicyInput is the input of DeleteResourcePolicy.
 type DeleteResourcePolicyInput struct {
-	PolicyName         string `json:"policyName"`
-	ResourceArn        string `json:"resourceArn"`
-	ExpectedRevisionId string `json:"expectedRevisionId"`
+	PolicyName         string `json:"policyName,omitzero"`
+	ResourceArn        string `json:"resourceArn,omitzero"`
+	ExpectedRevisionId string `json:"expectedRevisionId,omitzero"`
 }
 
 // DeleteRetentionPolicyInput is the input of DeleteRetentionPolicy.
 type DeleteRetentionPolicyInput struct {
-	LogGroupName string `json:"logGroupName"`
+	LogGroupName string `json:"logGroupName,omitzero"`
 }
 
 // DeleteScheduledQueryInput is the input of DeleteScheduledQuery.
 type DeleteScheduledQueryInput struct {
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // DeleteScheduledQueryOutput is the output of DeleteScheduledQuery.
@@ -417,1789 +417,1789 @@ type DeleteScheduledQueryOutput struct {
 
 // DeleteSubscriptionFilterInput is the input of DeleteSubscriptionFilter.
 type DeleteSubscriptionFilterInput struct {
-	LogGroupName string `json:"logGroupName"`
-	FilterName   string `json:"filterName"`
+	LogGroupName string `json:"logGroupName,omitzero"`
+	FilterName   string `json:"filterName,omitzero"`
 }
 
 // DeleteTransformerInput is the input of DeleteTransformer.
 type DeleteTransformerInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // Delivery is a structure of the API.
 type Delivery struct {
-	Id                      string                   `json:"id"`
-	Arn                     string                   `json:"arn"`
-	DeliverySourceName      string                   `json:"deliverySourceName"`
-	DeliveryDestinationArn  string                   `json:"deliveryDestinationArn"`
-	DeliveryDestinationType string                   `json:"deliveryDestinationType"`
-	RecordFields            []string                 `json:"recordFields"`
-	FieldDelimiter          string                   `json:"fieldDelimiter"`
-	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration"`
-	Tags                    map[string]string        `json:"tags"`
+	Id                      string                   `json:"id,omitzero"`
+	Arn                     string                   `json:"arn,omitzero"`
+	DeliverySourceName      string                   `json:"deliverySourceName,omitzero"`
+	DeliveryDestinationArn  string                   `json:"deliveryDestinationArn,omitzero"`
+	DeliveryDestinationType string                   `json:"deliveryDestinationType,omitzero"`
+	RecordFields            []string                 `json:"recordFields,omitzero"`
+	FieldDelimiter          string                   `json:"fieldDelimiter,omitzero"`
+	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration,omitzero"`
+	Tags                    map[string]string        `json:"tags,omitzero"`
 }
 
 // DeliveryDestination is a structure of the API.
 type DeliveryDestination struct {
-	Name                             string                            `json:"name"`
-	Arn                              string                            `json:"arn"`
-	DeliveryDestinationType          string                            `json:"deliveryDestinationType"`
-	OutputFormat                     string                            `json:"outputFormat"`
-	DeliveryDestinationConfiguration *DeliveryDestinationConfiguration `json:"deliveryDestinationConfiguration"`
-	Tags                             map[string]string                 `json:"tags"`
+	Name                             string                            `json:"name,omitzero"`
+	Arn                              string                            `json:"arn,omitzero"`
+	DeliveryDestinationType          string                            `json:"deliveryDestinationType,omitzero"`
+	OutputFormat                     string                            `json:"outputFormat,omitzero"`
+	DeliveryDestinationConfiguration *DeliveryDestinationConfiguration `json:"deliveryDestinationConfiguration,omitzero"`
+	Tags                             map[string]string                 `json:"tags,omitzero"`
 }
 
 // DeliveryDestinationConfiguration is a structure of the API.
 type DeliveryDestinationConfiguration struct {
-	DestinationResourceArn string `json:"destinationResourceArn"`
+	DestinationResourceArn string `json:"destinationResourceArn,omitzero"`
 }
 
 // DeliverySource is a structure of the API.
 type DeliverySource struct {
-	Name                        string            `json:"name"`
-	Arn                         string            `json:"arn"`
-	ResourceArns                []string          `json:"resourceArns"`
-	Service                     string            `json:"service"`
-	LogType                     string            `json:"logType"`
-	Tags                        map[string]string `json:"tags"`
-	DeliverySourceConfiguration map[string]string `json:"deliverySourceConfiguration"`
-	Status                      string            `json:"status"`
-	StatusReason                string            `json:"statusReason"`
+	Name                        string            `json:"name,omitzero"`
+	Arn                         string            `json:"arn,omitzero"`
+	ResourceArns                []string          `json:"resourceArns,omitzero"`
+	Service                     string            `json:"service,omitzero"`
+	LogType                     string            `json:"logType,omitzero"`
+	Tags                        map[string]string `json:"tags,omitzero"`
+	DeliverySourceConfiguration map[string]string `json:"deliverySourceConfiguration,omitzero"`
+	Status                      string            `json:"status,omitzero"`
+	StatusReason                string            `json:"statusReason,omitzero"`
 }
 
 // DeliverySourceConfigurationSchema is a structure of the API.
 type DeliverySourceConfigurationSchema struct {
-	KeyName         string   `json:"keyName"`
-	ValueType       string   `json:"valueType"`
-	DefaultValue    string   `json:"defaultValue"`
-	SupportedValues []string `json:"supportedValues"`
-	MinValue        *float64 `json:"minValue"`
-	MaxValue        *float64 `json:"maxValue"`
+	KeyName         string   `json:"keyName,omitzero"`
+	ValueType       string   `json:"valueType,omitzero"`
+	DefaultValue    string   `json:"defaultValue,omitzero"`
+	SupportedValues []string `json:"supportedValues,omitzero"`
+	MinValue        *float64 `json:"minValue,omitzero"`
+	MaxValue        *float64 `json:"maxValue,omitzero"`
 }
 
 // DescribeAccountPoliciesInput is the input of DescribeAccountPolicies.
 type DescribeAccountPoliciesInput struct {
-	PolicyType         string   `json:"policyType"`
-	PolicyName         string   `json:"policyName"`
-	AccountIdentifiers []string `json:"accountIdentifiers"`
-	NextToken          string   `json:"nextToken"`
+	PolicyType         string   `json:"policyType,omitzero"`
+	PolicyName         string   `json:"policyName,omitzero"`
+	AccountIdentifiers []string `json:"accountIdentifiers,omitzero"`
+	NextToken          string   `json:"nextToken,omitzero"`
 }
 
 // DescribeAccountPoliciesOutput is the output of DescribeAccountPolicies.
 type DescribeAccountPoliciesOutput struct {
-	AccountPolicies []AccountPolicy `json:"accountPolicies"`
-	NextToken       string          `json:"nextToken"`
+	AccountPolicies []AccountPolicy `json:"accountPolicies,omitzero"`
+	NextToken       string          `json:"nextToken,omitzero"`
 }
 
 // DescribeConfigurationTemplatesInput is the input of DescribeConfigurationTemplates.
 type DescribeConfigurationTemplatesInput struct {
-	Service                  string   `json:"service"`
-	LogTypes                 []string `json:"logTypes"`
-	ResourceTypes            []string `json:"resourceTypes"`
-	DeliveryDestinationTypes []string `json:"deliveryDestinationTypes"`
-	NextToken                string   `json:"nextToken"`
-	Limit                    *int32   `json:"limit"`
+	Service                  string   `json:"service,omitzero"`
+	LogTypes                 []string `json:"logTypes,omitzero"`
+	ResourceTypes            []string `json:"resourceTypes,omitzero"`
+	DeliveryDestinationTypes []string `json:"deliveryDestinationTypes,omitzero"`
+	NextToken                string   `json:"nextToken,omitzero"`
+	Limit                    *int32   `json:"limit,omitzero"`
 }
 
 // DescribeConfigurationTemplatesOutput is the output of DescribeConfigurationTemplates.
 type DescribeConfigurationTemplatesOutput struct {
-	ConfigurationTemplates []ConfigurationTemplate `json:"configurationTemplates"`
-	NextToken              string                  `json:"nextToken"`
+	ConfigurationTemplates []ConfigurationTemplate `json:"configurationTemplates,omitzero"`
+	NextToken              string                  `json:"nextToken,omitzero"`
 }
 
 // DescribeDeliveriesInput is the input of DescribeDeliveries.
 type DescribeDeliveriesInput struct {
-	NextToken string `json:"nextToken"`
-	Limit     *int32 `json:"limit"`
+	NextToken string `json:"nextToken,omitzero"`
+	Limit     *int32 `json:"limit,omitzero"`
 }
 
 // DescribeDeliveriesOutput is the output of DescribeDeliveries.
 type DescribeDeliveriesOutput struct {
-	Deliveries []Delivery `json:"deliveries"`
-	NextToken  string     `json:"nextToken"`
+	Deliveries []Delivery `json:"deliveries,omitzero"`
+	NextToken  string     `json:"nextToken,omitzero"`
 }
 
 // DescribeDeliveryDestinationsInput is the input of DescribeDeliveryDestinations.
 type DescribeDeliveryDestinationsInput struct {
-	NextToken string `json:"nextToken"`
-	Limit     *int32 `json:"limit"`
+	NextToken string `json:"nextToken,omitzero"`
+	Limit     *int32 `json:"limit,omitzero"`
 }
 
 // DescribeDeliveryDestinationsOutput is the output of DescribeDeliveryDestinations.
 type DescribeDeliveryDestinationsOutput struct {
-	DeliveryDestinations []DeliveryDestination `json:"deliveryDestinations"`
-	NextToken            string                `json:"nextToken"`
+	DeliveryDestinations []DeliveryDestination `json:"deliveryDestinations,omitzero"`
+	NextToken            string                `json:"nextToken,omitzero"`
 }
 
 // DescribeDeliverySourcesInput is the input of DescribeDeliverySources.
 type DescribeDeliverySourcesInput struct {
-	NextToken string `json:"nextToken"`
-	Limit     *int32 `json:"limit"`
+	NextToken string `json:"nextToken,omitzero"`
+	Limit     *int32 `json:"limit,omitzero"`
 }
 
 // DescribeDeliverySourcesOutput is the output of DescribeDeliverySources.
 type DescribeDeliverySourcesOutput struct {
-	DeliverySources []DeliverySource `json:"deliverySources"`
-	NextToken       string           `json:"nextToken"`
+	DeliverySources []DeliverySource `json:"deliverySources,omitzero"`
+	NextToken       string           `json:"nextToken,omitzero"`
 }
 
 // DescribeDestinationsInput is the input of DescribeDestinations.
 type DescribeDestinationsInput struct {
-	DestinationNamePrefix string `json:"DestinationNamePrefix"`
-	NextToken             string `json:"nextToken"`
-	Limit                 *int32 `json:"limit"`
+	DestinationNamePrefix string `json:"DestinationNamePrefix,omitzero"`
+	NextToken             string `json:"nextToken,omitzero"`
+	Limit                 *int32 `json:"limit,omitzero"`
 }
 
 // DescribeDestinationsOutput is the output of DescribeDestinations.
 type DescribeDestinationsOutput struct {
-	Destinations []Destination `json:"destinations"`
-	NextToken    string        `json:"nextToken"`
+	Destinations []Destination `json:"destinations,omitzero"`
+	NextToken    string        `json:"nextToken,omitzero"`
 }
 
 // DescribeExportTasksInput is the input of DescribeExportTasks.
 type DescribeExportTasksInput struct {
-	TaskId     string `json:"taskId"`
-	StatusCode string `json:"statusCode"`
-	NextToken  string `json:"nextToken"`
-	Limit      *int32 `json:"limit"`
+	TaskId     string `json:"taskId,omitzero"`
+	StatusCode string `json:"statusCode,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
+	Limit      *int32 `json:"limit,omitzero"`
 }
 
 // DescribeExportTasksOutput is the output of DescribeExportTasks.
 type DescribeExportTasksOutput struct {
-	ExportTasks []ExportTask `json:"exportTasks"`
-	NextToken   string       `json:"nextToken"`
+	ExportTasks []ExportTask `json:"exportTasks,omitzero"`
+	NextToken   string       `json:"nextToken,omitzero"`
 }
 
 // DescribeFieldIndexesInput is the input of DescribeFieldIndexes.
 type DescribeFieldIndexesInput struct {
-	LogGroupIdentifiers []string `json:"logGroupIdentifiers"`
-	NextToken           string   `json:"nextToken"`
+	LogGroupIdentifiers []string `json:"logGroupIdentifiers,omitzero"`
+	NextToken           string   `json:"nextToken,omitzero"`
 }
 
 // DescribeFieldIndexesOutput is the output of DescribeFieldIndexes.
 type DescribeFieldIndexesOutput struct {
-	FieldIndexes []FieldIndex `json:"fieldIndexes"`
-	NextToken    string       `json:"nextToken"`
+	FieldIndexes []FieldIndex `json:"fieldIndexes,omitzero"`
+	NextToken    string       `json:"nextToken,omitzero"`
 }
 
 // DescribeImportTaskBatchesInput is the input of DescribeImportTaskBatches.
 type DescribeImportTaskBatchesInput struct {
-	ImportId          string   `json:"importId"`
-	BatchImportStatus []string `json:"batchImportStatus"`
-	Limit             *int32   `json:"limit"`
-	NextToken         string   `json:"nextToken"`
+	ImportId          string   `json:"importId,omitzero"`
+	BatchImportStatus []string `json:"batchImportStatus,omitzero"`
+	Limit             *int32   `json:"limit,omitzero"`
+	NextToken         string   `json:"nextToken,omitzero"`
 }
 
 // DescribeImportTaskBatchesOutput is the output of DescribeImportTaskBatches.
 type DescribeImportTaskBatchesOutput struct {
-	ImportSourceArn string        `json:"importSourceArn"`
-	ImportId        string        `json:"importId"`
-	ImportBatches   []ImportBatch `json:"importBatches"`
-	NextToken       string        `json:"nextToken"`
+	ImportSourceArn string        `json:"importSourceArn,omitzero"`
+	ImportId        string        `json:"importId,omitzero"`
+	ImportBatches   []ImportBatch `json:"importBatches,omitzero"`
+	NextToken       string        `json:"nextToken,omitzero"`
 }
 
 // DescribeImportTasksInput is the input of DescribeImportTasks.
 type DescribeImportTasksInput struct {
-	ImportId        string `json:"importId"`
-	ImportStatus    string `json:"importStatus"`
-	ImportSourceArn string `json:"importSourceArn"`
-	Limit           *int32 `json:"limit"`
-	NextToken       string `json:"nextToken"`
+	ImportId        string `json:"importId,omitzero"`
+	ImportStatus    string `json:"importStatus,omitzero"`
+	ImportSourceArn string `json:"importSourceArn,omitzero"`
+	Limit           *int32 `json:"limit,omitzero"`
+	NextToken       string `json:"nextToken,omitzero"`
 }
 
 // DescribeImportTasksOutput is the output of DescribeImportTasks.
 type DescribeImportTasksOutput struct {
-	Imports   []Import `json:"imports"`
-	NextToken string   `json:"nextToken"`
+	Imports   []Import `json:"imports,omitzero"`
+	NextToken string   `json:"nextToken,omitzero"`
 }
 
 // DescribeIndexPoliciesInput is the input of DescribeIndexPolicies.
 type DescribeIndexPoliciesInput struct {
-	LogGroupIdentifiers []string `json:"logGroupIdentifiers"`
-	NextToken           string   `json:"nextToken"`
+	LogGroupIdentifiers []string `json:"logGroupIdentifiers,omitzero"`
+	NextToken           string   `json:"nextToken,omitzero"`
 }
 
 // DescribeIndexPoliciesOutput is the output of DescribeIndexPolicies.
 type DescribeIndexPoliciesOutput struct {
-	IndexPolicies []IndexPolicy `json:"indexPolicies"`
-	NextToken     string        `json:"nextToken"`
+	IndexPolicies []IndexPolicy `json:"indexPolicies,omitzero"`
+	NextToken     string        `json:"nextToken,omitzero"`
 }
 
 // DescribeLogGroupsInput is the input of DescribeLogGroups.
 type DescribeLogGroupsInput struct {
-	AccountIdentifiers    []string `json:"accountIdentifiers"`
-	LogGroupNamePrefix    string   `json:"logGroupNamePrefix"`
-	LogGroupNamePattern   string   `json:"logGroupNamePattern"`
-	NextToken             string   `json:"nextToken"`
-	Limit                 *int32   `json:"limit"`
-	IncludeLinkedAccounts *bool    `json:"includeLinkedAccounts"`
-	LogGroupClass         string   `json:"logGroupClass"`
-	LogGroupIdentifiers   []string `json:"logGroupIdentifiers"`
+	AccountIdentifiers    []string `json:"accountIdentifiers,omitzero"`
+	LogGroupNamePrefix    string   `json:"logGroupNamePrefix,omitzero"`
+	LogGroupNamePattern   string   `json:"logGroupNamePattern,omitzero"`
+	NextToken             string   `json:"nextToken,omitzero"`
+	Limit                 *int32   `json:"limit,omitzero"`
+	IncludeLinkedAccounts *bool    `json:"includeLinkedAccounts,omitzero"`
+	LogGroupClass         string   `json:"logGroupClass,omitzero"`
+	LogGroupIdentifiers   []string `json:"logGroupIdentifiers,omitzero"`
 }
 
 // DescribeLogGroupsOutput is the output of DescribeLogGroups.
 type DescribeLogGroupsOutput struct {
-	LogGroups []LogGroup `json:"logGroups"`
-	NextToken string     `json:"nextToken"`
+	LogGroups []LogGroup `json:"logGroups,omitzero"`
+	NextToken string     `json:"nextToken,omitzero"`
 }
 
 // DescribeLogStreamsInput is the input of DescribeLogStreams.
 type DescribeLogStreamsInput struct {
-	LogGroupName        string `json:"logGroupName"`
-	LogGroupIdentifier  string `json:"logGroupIdentifier"`
-	LogStreamNamePrefix string `json:"logStreamNamePrefix"`
-	OrderBy             string `json:"orderBy"`
-	Descending          *bool  `json:"descending"`
-	NextToken           string `json:"nextToken"`
-	Limit               *int32 `json:"limit"`
+	LogGroupName        string `json:"logGroupName,omitzero"`
+	LogGroupIdentifier  string `json:"logGroupIdentifier,omitzero"`
+	LogStreamNamePrefix string `json:"logStreamNamePrefix,omitzero"`
+	OrderBy             string `json:"orderBy,omitzero"`
+	Descending          *bool  `json:"descending,omitzero"`
+	NextToken           string `json:"nextToken,omitzero"`
+	Limit               *int32 `json:"limit,omitzero"`
 }
 
 // DescribeLogStreamsOutput is the output of DescribeLogStreams.
 type DescribeLogStreamsOutput struct {
-	LogStreams []LogStream `json:"logStreams"`
-	NextToken  string      `json:"nextToken"`
+	LogStreams []LogStream `json:"logStreams,omitzero"`
+	NextToken  string      `json:"nextToken,omitzero"`
 }
 
 // DescribeLookupTablesInput is the input of DescribeLookupTables.
 type DescribeLookupTablesInput struct {
-	LookupTableNamePrefix string `json:"lookupTableNamePrefix"`
-	MaxResults            *int32 `json:"maxResults"`
-	NextToken             string `json:"nextToken"`
+	LookupTableNamePrefix string `json:"lookupTableNamePrefix,omitzero"`
+	MaxResults            *int32 `json:"maxResults,omitzero"`
+	NextToken             string `json:"nextToken,omitzero"`
 }
 
 // DescribeLookupTablesOutput is the output of DescribeLookupTables.
 type DescribeLookupTablesOutput struct {
-	LookupTables []LookupTable `json:"lookupTables"`
-	NextToken    string        `json:"nextToken"`
+	LookupTables []LookupTable `json:"lookupTables,omitzero"`
+	NextToken    string        `json:"nextToken,omitzero"`
 }
 
 // DescribeMetricFiltersInput is the input of DescribeMetricFilters.
 type DescribeMetricFiltersInput struct {
-	LogGroupName     string `json:"logGroupName"`
-	FilterNamePrefix string `json:"filterNamePrefix"`
-	NextToken        string `json:"nextToken"`
-	Limit            *int32 `json:"limit"`
-	MetricName       string `json:"metricName"`
-	MetricNamespace  string `json:"metricNamespace"`
+	LogGroupName     string `json:"logGroupName,omitzero"`
+	FilterNamePrefix string `json:"filterNamePrefix,omitzero"`
+	NextToken        string `json:"nextToken,omitzero"`
+	Limit            *int32 `json:"limit,omitzero"`
+	MetricName       string `json:"metricName,omitzero"`
+	MetricNamespace  string `json:"metricNamespace,omitzero"`
 }
 
 // DescribeMetricFiltersOutput is the output of DescribeMetricFilters.
 type DescribeMetricFiltersOutput struct {
-	MetricFilters []MetricFilter `json:"metricFilters"`
-	NextToken     string         `json:"nextToken"`
+	MetricFilters []MetricFilter `json:"metricFilters,omitzero"`
+	NextToken     string         `json:"nextToken,omitzero"`
 }
 
 // DescribeQueriesInput is the input of DescribeQueries.
 type DescribeQueriesInput struct {
-	LogGroupName  string `json:"logGroupName"`
-	Status        string `json:"status"`
-	MaxResults    *int32 `json:"maxResults"`
-	NextToken     string `json:"nextToken"`
-	QueryLanguage string `json:"queryLanguage"`
+	LogGroupName  string `json:"logGroupName,omitzero"`
+	Status        string `json:"status,omitzero"`
+	MaxResults    *int32 `json:"maxResults,omitzero"`
+	NextToken     string `json:"nextToken,omitzero"`
+	QueryLanguage string `json:"queryLanguage,omitzero"`
 }
 
 // DescribeQueriesOutput is the output of DescribeQueries.
 type DescribeQueriesOutput struct {
-	Queries   []QueryInfo `json:"queries"`
-	NextToken string      `json:"nextToken"`
+	Queries   []QueryInfo `json:"queries,omitzero"`
+	NextToken string      `json:"nextToken,omitzero"`
 }
 
 // DescribeQueryDefinitionsInput is the input of DescribeQueryDefinitions.
 type DescribeQueryDefinitionsInput struct {
-	QueryLanguage             string `json:"queryLanguage"`
-	QueryDefinitionNamePrefix string `json:"queryDefinitionNamePrefix"`
-	MaxResults                *int32 `json:"maxResults"`
-	NextToken                 string `json:"nextToken"`
+	QueryLanguage             string `json:"queryLanguage,omitzero"`
+	QueryDefinitionNamePrefix string `json:"queryDefinitionNamePrefix,omitzero"`
+	MaxResults                *int32 `json:"maxResults,omitzero"`
+	NextToken                 string `json:"nextToken,omitzero"`
 }
 
 // DescribeQueryDefinitionsOutput is the output of DescribeQueryDefinitions.
 type DescribeQueryDefinitionsOutput struct {
-	QueryDefinitions []QueryDefinition `json:"queryDefinitions"`
-	NextToken        string            `json:"nextToken"`
+	QueryDefinitions []QueryDefinition `json:"queryDefinitions,omitzero"`
+	NextToken        string            `json:"nextToken,omitzero"`
 }
 
 // DescribeResourcePoliciesInput is the input of DescribeResourcePolicies.
 type DescribeResourcePoliciesInput struct {
-	NextToken   string `json:"nextToken"`
-	Limit       *int32 `json:"limit"`
-	ResourceArn string `json:"resourceArn"`
-	PolicyScope string `json:"policyScope"`
+	NextToken   string `json:"nextToken,omitzero"`
+	Limit       *int32 `json:"limit,omitzero"`
+	ResourceArn string `json:"resourceArn,omitzero"`
+	PolicyScope string `json:"policyScope,omitzero"`
 }
 
 // DescribeResourcePoliciesOutput is the output of DescribeResourcePolicies.
 type DescribeResourcePoliciesOutput struct {
-	ResourcePolicies []ResourcePolicy `json:"resourcePolicies"`
-	NextToken        string           `json:"nextToken"`
+	ResourcePolicies []ResourcePolicy `json:"resourcePolicies,omitzero"`
+	NextToken        string           `json:"nextToken,omitzero"`
 }
 
 // DescribeSubscriptionFiltersInput is the input of DescribeSubscriptionFilters.
 type DescribeSubscriptionFiltersInput struct {
-	LogGroupName     string `json:"logGroupName"`
-	FilterNamePrefix string `json:"filterNamePrefix"`
-	NextToken        string `json:"nextToken"`
-	Limit            *int32 `json:"limit"`
+	LogGroupName     string `json:"logGroupName,omitzero"`
+	FilterNamePrefix string `json:"filterNamePrefix,omitzero"`
+	NextToken        string `json:"nextToken,omitzero"`
+	Limit            *int32 `json:"limit,omitzero"`
 }
 
 // DescribeSubscriptionFiltersOutput is the output of DescribeSubscriptionFilters.
 type DescribeSubscriptionFiltersOutput struct {
-	SubscriptionFilters []SubscriptionFilter `json:"subscriptionFilters"`
-	NextToken           string               `json:"nextToken"`
+	SubscriptionFilters []SubscriptionFilter `json:"subscriptionFilters,omitzero"`
+	NextToken           string               `json:"nextToken,omitzero"`
 }
 
 // Destination is a structure of the API.
 type Destination struct {
-	DestinationName string `json:"destinationName"`
-	TargetArn       string `json:"targetArn"`
-	RoleArn         string `json:"roleArn"`
-	AccessPolicy    string `json:"accessPolicy"`
-	Arn             string `json:"arn"`
-	CreationTime    *int64 `json:"creationTime"`
+	DestinationName string `json:"destinationName,omitzero"`
+	TargetArn       string `json:"targetArn,omitzero"`
+	RoleArn         string `json:"roleArn,omitzero"`
+	AccessPolicy    string `json:"accessPolicy,omitzero"`
+	Arn             string `json:"arn,omitzero"`
+	CreationTime    *int64 `json:"creationTime,omitzero"`
 }
 
 // DestinationConfiguration is a structure of the API.
 type DestinationConfiguration struct {
-	S3Configuration *S3Configuration `json:"s3Configuration"`
+	S3Configuration *S3Configuration `json:"s3Configuration,omitzero"`
 }
 
 // DisassociateKmsKeyInput is the input of DisassociateKmsKey.
 type DisassociateKmsKeyInput struct {
-	LogGroupName       string `json:"logGroupName"`
-	ResourceIdentifier string `json:"resourceIdentifier"`
+	LogGroupName       string `json:"logGroupName,omitzero"`
+	ResourceIdentifier string `json:"resourceIdentifier,omitzero"`
 }
 
 // DisassociateSourceFromS3TableIntegrationInput is the input of DisassociateSourceFromS3TableIntegration.
 type DisassociateSourceFromS3TableIntegrationInput struct {
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // DisassociateSourceFromS3TableIntegrationOutput is the output of DisassociateSourceFromS3TableIntegration.
 type DisassociateSourceFromS3TableIntegrationOutput struct {
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // Entity is a structure of the API.
 type Entity struct {
-	KeyAttributes map[string]string `json:"keyAttributes"`
-	Attributes    map[string]string `json:"attributes"`
+	KeyAttributes map[string]string `json:"keyAttributes,omitzero"`
+	Attributes    map[string]string `json:"attributes,omitzero"`
 }
 
 // ExportTask is a structure of the API.
 type ExportTask struct {
-	TaskId            string                   `json:"taskId"`
-	TaskName          string                   `json:"taskName"`
-	LogGroupName      string                   `json:"logGroupName"`
-	From              *int64                   `json:"from"`
-	To                *int64                   `json:"to"`
-	Destination       string                   `json:"destination"`
-	DestinationPrefix string                   `json:"destinationPrefix"`
-	Status            *ExportTaskStatus        `json:"status"`
-	ExecutionInfo     *ExportTaskExecutionInfo `json:"executionInfo"`
+	TaskId            string                   `json:"taskId,omitzero"`
+	TaskName          string                   `json:"taskName,omitzero"`
+	LogGroupName      string                   `json:"logGroupName,omitzero"`
+	From              *int64                   `json:"from,omitzero"`
+	To                *int64                   `json:"to,omitzero"`
+	Destination       string                   `json:"destination,omitzero"`
+	DestinationPrefix string                   `json:"destinationPrefix,omitzero"`
+	Status            *ExportTaskStatus        `json:"status,omitzero"`
+	ExecutionInfo     *ExportTaskExecutionInfo `json:"executionInfo,omitzero"`
 }
 
 // ExportTaskExecutionInfo is a structure of the API.
 type ExportTaskExecutionInfo struct {
-	CreationTime   *int64 `json:"creationTime"`
-	CompletionTime *int64 `json:"completionTime"`
+	CreationTime   *int64 `json:"creationTime,omitzero"`
+	CompletionTime *int64 `json:"completionTime,omitzero"`
 }
 
 // ExportTaskStatus is a structure of the API.
 type ExportTaskStatus struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    string `json:"code,omitzero"`
+	Message string `json:"message,omitzero"`
 }
 
 // FieldIndex is a structure of the API.
 type FieldIndex struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	FieldIndexName     string `json:"fieldIndexName"`
-	LastScanTime       *int64 `json:"lastScanTime"`
-	FirstEventTime     *int64 `json:"firstEventTime"`
-	LastEventTime      *int64 `json:"lastEventTime"`
-	Type               string `json:"type"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	FieldIndexName     string `json:"fieldIndexName,omitzero"`
+	LastScanTime       *int64 `json:"lastScanTime,omitzero"`
+	FirstEventTime     *int64 `json:"firstEventTime,omitzero"`
+	LastEventTime      *int64 `json:"lastEventTime,omitzero"`
+	Type               string `json:"type,omitzero"`
 }
 
 // FieldsData is a structure of the API.
 type FieldsData struct {
-	Data []byte `json:"data"`
+	Data []byte `json:"data,omitzero"`
 }
 
 // FilterLogEventsInput is the input of FilterLogEvents.
 type FilterLogEventsInput struct {
-	LogGroupName        string   `json:"logGroupName"`
-	LogGroupIdentifier  string   `json:"logGroupIdentifier"`
-	LogStreamNames      []string `json:"logStreamNames"`
-	LogStreamNamePrefix string   `json:"logStreamNamePrefix"`
-	StartTime           *int64   `json:"startTime"`
-	EndTime             *int64   `json:"endTime"`
-	FilterPattern       string   `json:"filterPattern"`
-	NextToken           string   `json:"nextToken"`
-	Limit               *int32   `json:"limit"`
-	Interleaved         *bool    `json:"interleaved"`
-	Unmask              *bool    `json:"unmask"`
+	LogGroupName        string   `json:"logGroupName,omitzero"`
+	LogGroupIdentifier  string   `json:"logGroupIdentifier,omitzero"`
+	LogStreamNames      []string `json:"logStreamNames,omitzero"`
+	LogStreamNamePrefix string   `json:"logStreamNamePrefix,omitzero"`
+	StartTime           *int64   `json:"startTime,omitzero"`
+	EndTime             *int64   `json:"endTime,omitzero"`
+	FilterPattern       string   `json:"filterPattern,omitzero"`
+	NextToken           string   `json:"nextToken,omitzero"`
+	Limit               *int32   `json:"limit,omitzero"`
+	Interleaved         *bool    `json:"interleaved,omitzero"`
+	Unmask              *bool    `json:"unmask,omitzero"`
 }
 
 // FilterLogEventsOutput is the output of FilterLogEvents.
 type FilterLogEventsOutput struct {
-	Events             []FilteredLogEvent  `json:"events"`
-	SearchedLogStreams []SearchedLogStream `json:"searchedLogStreams"`
-	NextToken          string              `json:"nextToken"`
+	Events             []FilteredLogEvent  `json:"events,omitzero"`
+	SearchedLogStreams []SearchedLogStream `json:"searchedLogStreams,omitzero"`
+	NextToken          string              `json:"nextToken,omitzero"`
 }
 
 // FilteredLogEvent is a structure of the API.
 type FilteredLogEvent struct {
-	LogStreamName string `json:"logStreamName"`
-	Timestamp     *int64 `json:"timestamp"`
-	Message       string `json:"message"`
-	IngestionTime *int64 `json:"ingestionTime"`
-	EventId       string `json:"eventId"`
+	LogStreamName string `json:"logStreamName,omitzero"`
+	Timestamp     *int64 `json:"timestamp,omitzero"`
+	Message       string `json:"message,omitzero"`
+	IngestionTime *int64 `json:"ingestionTime,omitzero"`
+	EventId       string `json:"eventId,omitzero"`
 }
 
 // GetDataProtectionPolicyInput is the input of GetDataProtectionPolicy.
 type GetDataProtectionPolicyInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // GetDataProtectionPolicyOutput is the output of GetDataProtectionPolicy.
 type GetDataProtectionPolicyOutput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	PolicyDocument     string `json:"policyDocument"`
-	LastUpdatedTime    *int64 `json:"lastUpdatedTime"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
+	LastUpdatedTime    *int64 `json:"lastUpdatedTime,omitzero"`
 }
 
 // GetDeliveryDestinationInput is the input of GetDeliveryDestination.
 type GetDeliveryDestinationInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // GetDeliveryDestinationOutput is the output of GetDeliveryDestination.
 type GetDeliveryDestinationOutput struct {
-	DeliveryDestination *DeliveryDestination `json:"deliveryDestination"`
+	DeliveryDestination *DeliveryDestination `json:"deliveryDestination,omitzero"`
 }
 
 // GetDeliveryDestinationPolicyInput is the input of GetDeliveryDestinationPolicy.
 type GetDeliveryDestinationPolicyInput struct {
-	DeliveryDestinationName string `json:"deliveryDestinationName"`
+	DeliveryDestinationName string `json:"deliveryDestinationName,omitzero"`
 }
 
 // GetDeliveryDestinationPolicyOutput is the output of GetDeliveryDestinationPolicy.
 type GetDeliveryDestinationPolicyOutput struct {
-	Policy *Policy `json:"policy"`
+	Policy *Policy `json:"policy,omitzero"`
 }
 
 // GetDeliveryInput is the input of GetDelivery.
 type GetDeliveryInput struct {
-	Id string `json:"id"`
+	Id string `json:"id,omitzero"`
 }
 
 // GetDeliveryOutput is the output of GetDelivery.
 type GetDeliveryOutput struct {
-	Delivery *Delivery `json:"delivery"`
+	Delivery *Delivery `json:"delivery,omitzero"`
 }
 
 // GetDeliverySourceInput is the input of GetDeliverySource.
 type GetDeliverySourceInput struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitzero"`
 }
 
 // GetDeliverySourceOutput is the output of GetDeliverySource.
 type GetDeliverySourceOutput struct {
-	DeliverySource *DeliverySource `json:"deliverySource"`
+	DeliverySource *DeliverySource `json:"deliverySource,omitzero"`
 }
 
 // GetIntegrationInput is the input of GetIntegration.
 type GetIntegrationInput struct {
-	IntegrationName string `json:"integrationName"`
+	IntegrationName string `json:"integrationName,omitzero"`
 }
 
 // GetIntegrationOutput is the output of GetIntegration.
 type GetIntegrationOutput struct {
-	IntegrationName    string              `json:"integrationName"`
-	IntegrationType    string              `json:"integrationType"`
-	IntegrationStatus  string              `json:"integrationStatus"`
-	IntegrationDetails *IntegrationDetails `json:"integrationDetails"`
+	IntegrationName    string              `json:"integrationName,omitzero"`
+	IntegrationType    string              `json:"integrationType,omitzero"`
+	IntegrationStatus  string              `json:"integrationStatus,omitzero"`
+	IntegrationDetails *IntegrationDetails `json:"integrationDetails,omitzero"`
 }
 
 // GetLogAnomalyDetectorInput is the input of GetLogAnomalyDetector.
 type GetLogAnomalyDetectorInput struct {
-	AnomalyDetectorArn string `json:"anomalyDetectorArn"`
+	AnomalyDetectorArn string `json:"anomalyDetectorArn,omitzero"`
 }
 
 // GetLogAnomalyDetectorOutput is the output of GetLogAnomalyDetector.
 type GetLogAnomalyDetectorOutput struct {
-	DetectorName          string   `json:"detectorName"`
-	LogGroupArnList       []string `json:"logGroupArnList"`
-	EvaluationFrequency   string   `json:"evaluationFrequency"`
-	FilterPattern         string   `json:"filterPattern"`
-	AnomalyDetectorStatus string   `json:"anomalyDetectorStatus"`
-	KmsKeyId              string   `json:"kmsKeyId"`
-	CreationTimeStamp     *int64   `json:"creationTimeStamp"`
-	LastModifiedTimeStamp *int64   `json:"lastModifiedTimeStamp"`
-	AnomalyVisibilityTime *int64   `json:"anomalyVisibilityTime"`
+	DetectorName          string   `json:"detectorName,omitzero"`
+	LogGroupArnList       []string `json:"logGroupArnList,omitzero"`
+	EvaluationFrequency   string   `json:"evaluationFrequency,omitzero"`
+	FilterPattern         string   `json:"filterPattern,omitzero"`
+	AnomalyDetectorStatus string   `json:"anomalyDetectorStatus,omitzero"`
+	KmsKeyId              string   `json:"kmsKeyId,omitzero"`
+	CreationTimeStamp     *int64   `json:"creationTimeStamp,omitzero"`
+	LastModifiedTimeStamp *int64   `json:"lastModifiedTimeStamp,omitzero"`
+	AnomalyVisibilityTime *int64   `json:"anomalyVisibilityTime,omitzero"`
 }
 
 // GetLogEventsInput is the input of GetLogEvents.
 type GetLogEventsInput struct {
-	LogGroupName       string `json:"logGroupName"`
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	LogStreamName      string `json:"logStreamName"`
-	StartTime          *int64 `json:"startTime"`
-	EndTime            *int64 `json:"endTime"`
-	NextToken          string `json:"nextToken"`
-	Limit              *int32 `json:"limit"`
-	StartFromHead      *bool  `json:"startFromHead"`
-	Unmask             *bool  `json:"unmask"`
+	LogGroupName       string `json:"logGroupName,omitzero"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	LogStreamName      string `json:"logStreamName,omitzero"`
+	StartTime          *int64 `json:"startTime,omitzero"`
+	EndTime            *int64 `json:"endTime,omitzero"`
+	NextToken          string `json:"nextToken,omitzero"`
+	Limit              *int32 `json:"limit,omitzero"`
+	StartFromHead      *bool  `json:"startFromHead,omitzero"`
+	Unmask             *bool  `json:"unmask,omitzero"`
 }
 
 // GetLogEventsOutput is the output of GetLogEvents.
 type GetLogEventsOutput struct {
-	Events            []OutputLogEvent `json:"events"`
-	NextForwardToken  string           `json:"nextForwardToken"`
-	NextBackwardToken string           `json:"nextBackwardToken"`
+	Events            []OutputLogEvent `json:"events,omitzero"`
+	NextForwardToken  string           `json:"nextForwardToken,omitzero"`
+	NextBackwardToken string           `json:"nextBackwardToken,omitzero"`
 }
 
 // GetLogFieldsInput is the input of GetLogFields.
 type GetLogFieldsInput struct {
-	DataSourceName string `json:"dataSourceName"`
-	DataSourceType string `json:"dataSourceType"`
+	DataSourceName string `json:"dataSourceName,omitzero"`
+	DataSourceType string `json:"dataSourceType,omitzero"`
 }
 
 // GetLogFieldsOutput is the output of GetLogFields.
 type GetLogFieldsOutput struct {
-	LogFields []LogFieldsListItem `json:"logFields"`
+	LogFields []LogFieldsListItem `json:"logFields,omitzero"`
 }
 
 // GetLogGroupFieldsInput is the input of GetLogGroupFields.
 type GetLogGroupFieldsInput struct {
-	LogGroupName       string `json:"logGroupName"`
-	Time               *int64 `json:"time"`
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupName       string `json:"logGroupName,omitzero"`
+	Time               *int64 `json:"time,omitzero"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // GetLogGroupFieldsOutput is the output of GetLogGroupFields.
 type GetLogGroupFieldsOutput struct {
-	LogGroupFields []LogGroupField `json:"logGroupFields"`
+	LogGroupFields []LogGroupField `json:"logGroupFields,omitzero"`
 }
 
 // GetLogObjectInput is the input of GetLogObject.
 type GetLogObjectInput struct {
-	Unmask           *bool  `json:"unmask"`
-	LogObjectPointer string `json:"logObjectPointer"`
+	Unmask           *bool  `json:"unmask,omitzero"`
+	LogObjectPointer string `json:"logObjectPointer,omitzero"`
 }
 
 // GetLogObjectOutput is the output of GetLogObject.
 type GetLogObjectOutput struct {
-	FieldStream *GetLogObjectResponseStream `json:"fieldStream"`
+	FieldStream *GetLogObjectResponseStream `json:"fieldStream,omitzero"`
 }
 
 // GetLogObjectResponseStream is a structure of the API.
 type GetLogObjectResponseStream struct {
-	Fields                     *FieldsData                 `json:"fields"`
-	InternalStreamingException *InternalStreamingException `json:"InternalStreamingException"`
+	Fields                     *FieldsData                 `json:"fields,omitzero"`
+	InternalStreamingException *InternalStreamingException `json:"InternalStreamingException,omitzero"`
 }
 
 // GetLogRecordInput is the input of GetLogRecord.
 type GetLogRecordInput struct {
-	LogRecordPointer string `json:"logRecordPointer"`
-	Unmask           *bool  `json:"unmask"`
+	LogRecordPointer string `json:"logRecordPointer,omitzero"`
+	Unmask           *bool  `json:"unmask,omitzero"`
 }
 
 // GetLogRecordOutput is the output of GetLogRecord.
 type GetLogRecordOutput struct {
-	LogRecord map[string]string `json:"logRecord"`
+	LogRecord map[string]string `json:"logRecord,omitzero"`
 }
 
 // GetLookupTableInput is the input of GetLookupTable.
 type GetLookupTableInput struct {
-	LookupTableArn string `json:"lookupTableArn"`
+	LookupTableArn string `json:"lookupTableArn,omitzero"`
 }
 
 // GetLookupTableOutput is the output of GetLookupTable.
 type GetLookupTableOutput struct {
-	LookupTableArn  string `json:"lookupTableArn"`
-	LookupTableName string `json:"lookupTableName"`
-	Description     string `json:"description"`
-	TableBody       string `json:"tableBody"`
-	SizeBytes       *int64 `json:"sizeBytes"`
-	LastUpdatedTime *int64 `json:"lastUpdatedTime"`
-	KmsKeyId        string `json:"kmsKeyId"`
+	LookupTableArn  string `json:"lookupTableArn,omitzero"`
+	LookupTableName string `json:"lookupTableName,omitzero"`
+	Description     string `json:"description,omitzero"`
+	TableBody       string `json:"tableBody,omitzero"`
+	SizeBytes       *int64 `json:"sizeBytes,omitzero"`
+	LastUpdatedTime *int64 `json:"lastUpdatedTime,omitzero"`
+	KmsKeyId        string `json:"kmsKeyId,omitzero"`
 }
 
 // GetQueryResultsInput is the input of GetQueryResults.
 type GetQueryResultsInput struct {
-	QueryId   string `json:"queryId"`
-	NextToken string `json:"nextToken"`
-	MaxItems  *int32 `json:"maxItems"`
+	QueryId   string `json:"queryId,omitzero"`
+	NextToken string `json:"nextToken,omitzero"`
+	MaxItems  *int32 `json:"maxItems,omitzero"`
 }
 
 // GetQueryResultsOutput is the output of GetQueryResults.
 type GetQueryResultsOutput struct {
-	QueryLanguage string           `json:"queryLanguage"`
-	Results       [][]ResultField  `json:"results"`
-	Statistics    *QueryStatistics `json:"statistics"`
-	Status        string           `json:"status"`
-	EncryptionKey string           `json:"encryptionKey"`
-	NextToken     string           `json:"nextToken"`
+	QueryLanguage string           `json:"queryLanguage,omitzero"`
+	Results       [][]ResultField  `json:"results,omitzero"`
+	Statistics    *QueryStatistics `json:"statistics,omitzero"`
+	Status        string           `json:"status,omitzero"`
+	EncryptionKey string           `json:"encryptionKey,omitzero"`
+	NextToken     string           `json:"nextToken,omitzero"`
 }
 
 // GetScheduledQueryHistoryInput is the input of GetScheduledQueryHistory.
 type GetScheduledQueryHistoryInput struct {
-	Identifier        string   `json:"identifier"`
-	StartTime         *int64   `json:"startTime"`
-	EndTime           *int64   `json:"endTime"`
-	ExecutionStatuses []string `json:"executionStatuses"`
-	MaxResults        *int32   `json:"maxResults"`
-	NextToken         string   `json:"nextToken"`
+	Identifier        string   `json:"identifier,omitzero"`
+	StartTime         *int64   `json:"startTime,omitzero"`
+	EndTime           *int64   `json:"endTime,omitzero"`
+	ExecutionStatuses []string `json:"executionStatuses,omitzero"`
+	MaxResults        *int32   `json:"maxResults,omitzero"`
+	NextToken         string   `json:"nextToken,omitzero"`
 }
 
 // GetScheduledQueryHistoryOutput is the output of GetScheduledQueryHistory.
 type GetScheduledQueryHistoryOutput struct {
-	Name              string                 `json:"name"`
-	ScheduledQueryArn string                 `json:"scheduledQueryArn"`
-	TriggerHistory    []TriggerHistoryRecord `json:"triggerHistory"`
-	NextToken         string                 `json:"nextToken"`
+	Name              string                 `json:"name,omitzero"`
+	ScheduledQueryArn string                 `json:"scheduledQueryArn,omitzero"`
+	TriggerHistory    []TriggerHistoryRecord `json:"triggerHistory,omitzero"`
+	NextToken         string                 `json:"nextToken,omitzero"`
 }
 
 // GetScheduledQueryInput is the input of GetScheduledQuery.
 type GetScheduledQueryInput struct {
-	Identifier string `json:"identifier"`
+	Identifier string `json:"identifier,omitzero"`
 }
 
 // GetScheduledQueryOutput is the output of GetScheduledQuery.
 type GetScheduledQueryOutput struct {
-	ScheduledQueryArn        string                    `json:"scheduledQueryArn"`
-	Name                     string                    `json:"name"`
-	Description              string                    `json:"description"`
-	QueryLanguage            string                    `json:"queryLanguage"`
-	QueryString              string                    `json:"queryString"`
-	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers"`
-	ScheduleExpression       string                    `json:"scheduleExpression"`
-	Timezone                 string                    `json:"timezone"`
-	StartTimeOffset          *int64                    `json:"startTimeOffset"`
-	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration"`
-	State                    string                    `json:"state"`
-	LastTriggeredTime        *int64                    `json:"lastTriggeredTime"`
-	LastExecutionStatus      string                    `json:"lastExecutionStatus"`
-	ScheduleStartTime        *int64                    `json:"scheduleStartTime"`
-	ScheduleEndTime          *int64                    `json:"scheduleEndTime"`
-	ExecutionRoleArn         string                    `json:"executionRoleArn"`
-	CreationTime             *int64                    `json:"creationTime"`
-	LastUpdatedTime          *int64                    `json:"lastUpdatedTime"`
+	ScheduledQueryArn        string                    `json:"scheduledQueryArn,omitzero"`
+	Name                     string                    `json:"name,omitzero"`
+	Description              string                    `json:"description,omitzero"`
+	QueryLanguage            string                    `json:"queryLanguage,omitzero"`
+	QueryString              string                    `json:"queryString,omitzero"`
+	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers,omitzero"`
+	ScheduleExpression       string                    `json:"scheduleExpression,omitzero"`
+	Timezone                 string                    `json:"timezone,omitzero"`
+	StartTimeOffset          *int64                    `json:"startTimeOffset,omitzero"`
+	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration,omitzero"`
+	State                    string                    `json:"state,omitzero"`
+	LastTriggeredTime        *int64                    `json:"lastTriggeredTime,omitzero"`
+	LastExecutionStatus      string                    `json:"lastExecutionStatus,omitzero"`
+	ScheduleStartTime        *int64                    `json:"scheduleStartTime,omitzero"`
+	ScheduleEndTime          *int64                    `json:"scheduleEndTime,omitzero"`
+	ExecutionRoleArn         string                    `json:"executionRoleArn,omitzero"`
+	CreationTime             *int64                    `json:"creationTime,omitzero"`
+	LastUpdatedTime          *int64                    `json:"lastUpdatedTime,omitzero"`
 }
 
 // GetTransformerInput is the input of GetTransformer.
 type GetTransformerInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
 }
 
 // GetTransformerOutput is the output of GetTransformer.
 type GetTransformerOutput struct {
-	LogGroupIdentifier string      `json:"logGroupIdentifier"`
-	CreationTime       *int64      `json:"creationTime"`
-	LastModifiedTime   *int64      `json:"lastModifiedTime"`
-	TransformerConfig  []Processor `json:"transformerConfig"`
+	LogGroupIdentifier string      `json:"logGroupIdentifier,omitzero"`
+	CreationTime       *int64      `json:"creationTime,omitzero"`
+	LastModifiedTime   *int64      `json:"lastModifiedTime,omitzero"`
+	TransformerConfig  []Processor `json:"transformerConfig,omitzero"`
 }
 
 // Grok is a structure of the API.
 type Grok struct {
-	Source string `json:"source"`
-	Match  string `json:"match"`
+	Source string `json:"source,omitzero"`
+	Match  string `json:"match,omitzero"`
 }
 
 // GroupingIdentifier is a structure of the API.
 type GroupingIdentifier struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key   string `json:"key,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // Import is a structure of the API.
 type Import struct {
-	ImportId             string            `json:"importId"`
-	ImportSourceArn      string            `json:"importSourceArn"`
-	ImportStatus         string            `json:"importStatus"`
-	ImportDestinationArn string            `json:"importDestinationArn"`
-	ImportStatistics     *ImportStatistics `json:"importStatistics"`
-	ImportFilter         *ImportFilter     `json:"importFilter"`
-	CreationTime         *int64            `json:"creationTime"`
-	LastUpdatedTime      *int64            `json:"lastUpdatedTime"`
-	ErrorMessage         string            `json:"errorMessage"`
+	ImportId             string            `json:"importId,omitzero"`
+	ImportSourceArn      string            `json:"importSourceArn,omitzero"`
+	ImportStatus         string            `json:"importStatus,omitzero"`
+	ImportDestinationArn string            `json:"importDestinationArn,omitzero"`
+	ImportStatistics     *ImportStatistics `json:"importStatistics,omitzero"`
+	ImportFilter         *ImportFilter     `json:"importFilter,omitzero"`
+	CreationTime         *int64            `json:"creationTime,omitzero"`
+	LastUpdatedTime      *int64            `json:"lastUpdatedTime,omitzero"`
+	ErrorMessage         string            `json:"errorMessage,omitzero"`
 }
 
 // ImportBatch is a structure of the API.
 type ImportBatch struct {
-	BatchId      string `json:"batchId"`
-	Status       string `json:"status"`
-	ErrorMessage string `json:"errorMessage"`
+	BatchId      string `json:"batchId,omitzero"`
+	Status       string `json:"status,omitzero"`
+	ErrorMessage string `json:"errorMessage,omitzero"`
 }
 
 // ImportFilter is a structure of the API.
 type ImportFilter struct {
-	StartEventTime *int64 `json:"startEventTime"`
-	EndEventTime   *int64 `json:"endEventTime"`
+	StartEventTime *int64 `json:"startEventTime,omitzero"`
+	EndEventTime   *int64 `json:"endEventTime,omitzero"`
 }
 
 // ImportStatistics is a structure of the API.
 type ImportStatistics struct {
-	BytesImported *int64 `json:"bytesImported"`
+	BytesImported *int64 `json:"bytesImported,omitzero"`
 }
 
 // IndexPolicy is a structure of the API.
 type IndexPolicy struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	LastUpdateTime     *int64 `json:"lastUpdateTime"`
-	PolicyDocument     string `json:"policyDocument"`
-	PolicyName         string `json:"policyName"`
-	Source             string `json:"source"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	LastUpdateTime     *int64 `json:"lastUpdateTime,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
+	PolicyName         string `json:"policyName,omitzero"`
+	Source             string `json:"source,omitzero"`
 }
 
 // InputLogEvent is a structure of the API.
 type InputLogEvent struct {
-	Timestamp *int64 `json:"timestamp"`
-	Message   string `json:"message"`
+	Timestamp *int64 `json:"timestamp,omitzero"`
+	Message   string `json:"message,omitzero"`
 }
 
 // IntegrationDetails is a structure of the API.
 type IntegrationDetails struct {
-	OpenSearchIntegrationDetails *OpenSearchIntegrationDetails `json:"openSearchIntegrationDetails"`
+	OpenSearchIntegrationDetails *OpenSearchIntegrationDetails `json:"openSearchIntegrationDetails,omitzero"`
 }
 
 // IntegrationSummary is a structure of the API.
 type IntegrationSummary struct {
-	IntegrationName   string `json:"integrationName"`
-	IntegrationType   string `json:"integrationType"`
-	IntegrationStatus string `json:"integrationStatus"`
+	IntegrationName   string `json:"integrationName,omitzero"`
+	IntegrationType   string `json:"integrationType,omitzero"`
+	IntegrationStatus string `json:"integrationStatus,omitzero"`
 }
 
 // InternalStreamingException is a structure of the API.
 type InternalStreamingException struct {
-	Message string `json:"message"`
+	Message string `json:"message,omitzero"`
 }
 
 // ListAggregateLogGroupSummariesInput is the input of ListAggregateLogGroupSummaries.
 type ListAggregateLogGroupSummariesInput struct {
-	AccountIdentifiers    []string           `json:"accountIdentifiers"`
-	IncludeLinkedAccounts *bool              `json:"includeLinkedAccounts"`
-	LogGroupClass         string             `json:"logGroupClass"`
-	LogGroupNamePattern   string             `json:"logGroupNamePattern"`
-	DataSources           []DataSourceFilter `json:"dataSources"`
-	GroupBy               string             `json:"groupBy"`
-	NextToken             string             `json:"nextToken"`
-	Limit                 *int32             `json:"limit"`
+	AccountIdentifiers    []string           `json:"accountIdentifiers,omitzero"`
+	IncludeLinkedAccounts *bool              `json:"includeLinkedAccounts,omitzero"`
+	LogGroupClass         string             `json:"logGroupClass,omitzero"`
+	LogGroupNamePattern   string             `json:"logGroupNamePattern,omitzero"`
+	DataSources           []DataSourceFilter `json:"dataSources,omitzero"`
+	GroupBy               string             `json:"groupBy,omitzero"`
+	NextToken             string             `json:"nextToken,omitzero"`
+	Limit                 *int32             `json:"limit,omitzero"`
 }
 
 // ListAggregateLogGroupSummariesOutput is the output of ListAggregateLogGroupSummaries.
 type ListAggregateLogGroupSummariesOutput struct {
-	AggregateLogGroupSummaries []AggregateLogGroupSummary `json:"aggregateLogGroupSummaries"`
-	NextToken                  string                     `json:"nextToken"`
+	AggregateLogGroupSummaries []AggregateLogGroupSummary `json:"aggregateLogGroupSummaries,omitzero"`
+	NextToken                  string                     `json:"nextToken,omitzero"`
 }
 
 // ListAnomaliesInput is the input of ListAnomalies.
 type ListAnomaliesInput struct {
-	AnomalyDetectorArn string `json:"anomalyDetectorArn"`
-	SuppressionState   string `json:"suppressionState"`
-	Limit              *int32 `json:"limit"`
-	NextToken          string `json:"nextToken"`
+	AnomalyDetectorArn string `json:"anomalyDetectorArn,omitzero"`
+	SuppressionState   string `json:"suppressionState,omitzero"`
+	Limit              *int32 `json:"limit,omitzero"`
+	NextToken          string `json:"nextToken,omitzero"`
 }
 
 // ListAnomaliesOutput is the output of ListAnomalies.
 type ListAnomaliesOutput struct {
-	Anomalies []Anomaly `json:"anomalies"`
-	NextToken string    `json:"nextToken"`
+	Anomalies []Anomaly `json:"anomalies,omitzero"`
+	NextToken string    `json:"nextToken,omitzero"`
 }
 
 // ListIntegrationsInput is the input of ListIntegrations.
 type ListIntegrationsInput struct {
-	IntegrationNamePrefix string `json:"integrationNamePrefix"`
-	IntegrationType       string `json:"integrationType"`
-	IntegrationStatus     string `json:"integrationStatus"`
+	IntegrationNamePrefix string `json:"integrationNamePrefix,omitzero"`
+	IntegrationType       string `json:"integrationType,omitzero"`
+	IntegrationStatus     string `json:"integrationStatus,omitzero"`
 }
 
 // ListIntegrationsOutput is the output of ListIntegrations.
 type ListIntegrationsOutput struct {
-	IntegrationSummaries []IntegrationSummary `json:"integrationSummaries"`
+	IntegrationSummaries []IntegrationSummary `json:"integrationSummaries,omitzero"`
 }
 
 // ListLogAnomalyDetectorsInput is the input of ListLogAnomalyDetectors.
 type ListLogAnomalyDetectorsInput struct {
-	FilterLogGroupArn string `json:"filterLogGroupArn"`
-	Limit             *int32 `json:"limit"`
-	NextToken         string `json:"nextToken"`
+	FilterLogGroupArn string `json:"filterLogGroupArn,omitzero"`
+	Limit             *int32 `json:"limit,omitzero"`
+	NextToken         string `json:"nextToken,omitzero"`
 }
 
 // ListLogAnomalyDetectorsOutput is the output of ListLogAnomalyDetectors.
 type ListLogAnomalyDetectorsOutput struct {
-	AnomalyDetectors []AnomalyDetector `json:"anomalyDetectors"`
-	NextToken        string            `json:"nextToken"`
+	AnomalyDetectors []AnomalyDetector `json:"anomalyDetectors,omitzero"`
+	NextToken        string            `json:"nextToken,omitzero"`
 }
 
 // ListLogGroupsForQueryInput is the input of ListLogGroupsForQuery.
 type ListLogGroupsForQueryInput struct {
-	QueryId    string `json:"queryId"`
-	NextToken  string `json:"nextToken"`
-	MaxResults *int32 `json:"maxResults"`
+	QueryId    string `json:"queryId,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
 }
 
 // ListLogGroupsForQueryOutput is the output of ListLogGroupsForQuery.
 type ListLogGroupsForQueryOutput struct {
-	LogGroupIdentifiers []string `json:"logGroupIdentifiers"`
-	NextToken           string   `json:"nextToken"`
+	LogGroupIdentifiers []string `json:"logGroupIdentifiers,omitzero"`
+	NextToken           string   `json:"nextToken,omitzero"`
 }
 
 // ListLogGroupsInput is the input of ListLogGroups.
 type ListLogGroupsInput struct {
-	LogGroupNamePattern   string             `json:"logGroupNamePattern"`
-	LogGroupClass         string             `json:"logGroupClass"`
-	IncludeLinkedAccounts *bool              `json:"includeLinkedAccounts"`
-	AccountIdentifiers    []string           `json:"accountIdentifiers"`
-	NextToken             string             `json:"nextToken"`
-	Limit                 *int32             `json:"limit"`
-	DataSources           []DataSourceFilter `json:"dataSources"`
-	FieldIndexNames       []string           `json:"fieldIndexNames"`
-	LogGroupTags          []TagFilter        `json:"logGroupTags"`
+	LogGroupNamePattern   string             `json:"logGroupNamePattern,omitzero"`
+	LogGroupClass         string             `json:"logGroupClass,omitzero"`
+	IncludeLinkedAccounts *bool              `json:"includeLinkedAccounts,omitzero"`
+	AccountIdentifiers    []string           `json:"accountIdentifiers,omitzero"`
+	NextToken             string             `json:"nextToken,omitzero"`
+	Limit                 *int32             `json:"limit,omitzero"`
+	DataSources           []DataSourceFilter `json:"dataSources,omitzero"`
+	FieldIndexNames       []string           `json:"fieldIndexNames,omitzero"`
+	LogGroupTags          []TagFilter        `json:"logGroupTags,omitzero"`
 }
 
 // ListLogGroupsOutput is the output of ListLogGroups.
 type ListLogGroupsOutput struct {
-	LogGroups []LogGroupSummary `json:"logGroups"`
-	NextToken string            `json:"nextToken"`
+	LogGroups []LogGroupSummary `json:"logGroups,omitzero"`
+	NextToken string            `json:"nextToken,omitzero"`
 }
 
 // ListScheduledQueriesInput is the input of ListScheduledQueries.
 type ListScheduledQueriesInput struct {
-	MaxResults *int32 `json:"maxResults"`
-	NextToken  string `json:"nextToken"`
-	State      string `json:"state"`
+	MaxResults *int32 `json:"maxResults,omitzero"`
+	NextToken  string `json:"nextToken,omitzero"`
+	State      string `json:"state,omitzero"`
 }
 
 // ListScheduledQueriesOutput is the output of ListScheduledQueries.
 type ListScheduledQueriesOutput struct {
-	NextToken        string                  `json:"nextToken"`
-	ScheduledQueries []ScheduledQuerySummary `json:"scheduledQueries"`
+	NextToken        string                  `json:"nextToken,omitzero"`
+	ScheduledQueries []ScheduledQuerySummary `json:"scheduledQueries,omitzero"`
 }
 
 // ListSourcesForS3TableIntegrationInput is the input of ListSourcesForS3TableIntegration.
 type ListSourcesForS3TableIntegrationInput struct {
-	IntegrationArn string `json:"integrationArn"`
-	MaxResults     *int32 `json:"maxResults"`
-	NextToken      string `json:"nextToken"`
+	IntegrationArn string `json:"integrationArn,omitzero"`
+	MaxResults     *int32 `json:"maxResults,omitzero"`
+	NextToken      string `json:"nextToken,omitzero"`
 }
 
 // ListSourcesForS3TableIntegrationOutput is the output of ListSourcesForS3TableIntegration.
 type ListSourcesForS3TableIntegrationOutput struct {
-	Sources   []S3TableIntegrationSource `json:"sources"`
-	NextToken string                     `json:"nextToken"`
+	Sources   []S3TableIntegrationSource `json:"sources,omitzero"`
+	NextToken string                     `json:"nextToken,omitzero"`
 }
 
 // ListTagsForResourceInput is the input of ListTagsForResource.
 type ListTagsForResourceInput struct {
-	ResourceArn string `json:"resourceArn"`
+	ResourceArn string `json:"resourceArn,omitzero"`
 }
 
 // ListTagsForResourceOutput is the output of ListTagsForResource.
 type ListTagsForResourceOutput struct {
-	Tags map[string]string `json:"tags"`
+	Tags map[string]string `json:"tags,omitzero"`
 }
 
 // ListTagsLogGroupInput is the input of ListTagsLogGroup.
 type ListTagsLogGroupInput struct {
-	LogGroupName string `json:"logGroupName"`
+	LogGroupName string `json:"logGroupName,omitzero"`
 }
 
 // ListTagsLogGroupOutput is the output of ListTagsLogGroup.
 type ListTagsLogGroupOutput struct {
-	Tags map[string]string `json:"tags"`
+	Tags map[string]string `json:"tags,omitzero"`
 }
 
 // ListToMap is a structure of the API.
 type ListToMap struct {
-	Source           string `json:"source"`
-	Key              string `json:"key"`
-	ValueKey         string `json:"valueKey"`
-	Target           string `json:"target"`
-	Flatten          *bool  `json:"flatten"`
-	FlattenedElement string `json:"flattenedElement"`
+	Source           string `json:"source,omitzero"`
+	Key              string `json:"key,omitzero"`
+	ValueKey         string `json:"valueKey,omitzero"`
+	Target           string `json:"target,omitzero"`
+	Flatten          *bool  `json:"flatten,omitzero"`
+	FlattenedElement string `json:"flattenedElement,omitzero"`
 }
 
 // LiveTailSessionLogEvent is a structure of the API.
 type LiveTailSessionLogEvent struct {
-	LogStreamName      string `json:"logStreamName"`
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	Message            string `json:"message"`
-	Timestamp          *int64 `json:"timestamp"`
-	IngestionTime      *int64 `json:"ingestionTime"`
+	LogStreamName      string `json:"logStreamName,omitzero"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	Message            string `json:"message,omitzero"`
+	Timestamp          *int64 `json:"timestamp,omitzero"`
+	IngestionTime      *int64 `json:"ingestionTime,omitzero"`
 }
 
 // LiveTailSessionMetadata is a structure of the API.
 type LiveTailSessionMetadata struct {
-	Sampled *bool `json:"sampled"`
+	Sampled *bool `json:"sampled,omitzero"`
 }
 
 // LiveTailSessionStart is a structure of the API.
 type LiveTailSessionStart struct {
-	RequestId             string   `json:"requestId"`
-	SessionId             string   `json:"sessionId"`
-	LogGroupIdentifiers   []string `json:"logGroupIdentifiers"`
-	LogStreamNames        []string `json:"logStreamNames"`
-	LogStreamNamePrefixes []string `json:"logStreamNamePrefixes"`
-	LogEventFilterPattern string   `json:"logEventFilterPattern"`
+	RequestId             string   `json:"requestId,omitzero"`
+	SessionId             string   `json:"sessionId,omitzero"`
+	LogGroupIdentifiers   []string `json:"logGroupIdentifiers,omitzero"`
+	LogStreamNames        []string `json:"logStreamNames,omitzero"`
+	LogStreamNamePrefixes []string `json:"logStreamNamePrefixes,omitzero"`
+	LogEventFilterPattern string   `json:"logEventFilterPattern,omitzero"`
 }
 
 // LiveTailSessionUpdate is a structure of the API.
 type LiveTailSessionUpdate struct {
-	SessionMetadata *LiveTailSessionMetadata  `json:"sessionMetadata"`
-	SessionResults  []LiveTailSessionLogEvent `json:"sessionResults"`
+	SessionMetadata *LiveTailSessionMetadata  `json:"sessionMetadata,omitzero"`
+	SessionResults  []LiveTailSessionLogEvent `json:"sessionResults,omitzero"`
 }
 
 // LogEvent is a structure of the API.
 type LogEvent struct {
-	Timestamp *int64 `json:"timestamp"`
-	Message   string `json:"message"`
+	Timestamp *int64 `json:"timestamp,omitzero"`
+	Message   string `json:"message,omitzero"`
 }
 
 // LogFieldType is a structure of the API.
 type LogFieldType struct {
-	Type    string              `json:"type"`
-	Element *LogFieldType       `json:"element"`
-	Fields  []LogFieldsListItem `json:"fields"`
+	Type    string              `json:"type,omitzero"`
+	Element *LogFieldType       `json:"element,omitzero"`
+	Fields  []LogFieldsListItem `json:"fields,omitzero"`
 }
 
 // LogFieldsListItem is a structure of the API.
 type LogFieldsListItem struct {
-	LogFieldName string        `json:"logFieldName"`
-	LogFieldType *LogFieldType `json:"logFieldType"`
+	LogFieldName string        `json:"logFieldName,omitzero"`
+	LogFieldType *LogFieldType `json:"logFieldType,omitzero"`
 }
 
 // LogGroup is a structure of the API.
 type LogGroup struct {
-	LogGroupName                     string   `json:"logGroupName"`
-	CreationTime                     *int64   `json:"creationTime"`
-	RetentionInDays                  *int32   `json:"retentionInDays"`
-	MetricFilterCount                *int32   `json:"metricFilterCount"`
-	Arn                              string   `json:"arn"`
-	StoredBytes                      *int64   `json:"storedBytes"`
-	KmsKeyId                         string   `json:"kmsKeyId"`
-	DataProtectionStatus             string   `json:"dataProtectionStatus"`
-	InheritedProperties              []string `json:"inheritedProperties"`
-	LogGroupClass                    string   `json:"logGroupClass"`
-	LogGroupArn                      string   `json:"logGroupArn"`
-	DeletionProtectionEnabled        *bool    `json:"deletionProtectionEnabled"`
-	BearerTokenAuthenticationEnabled *bool    `json:"bearerTokenAuthenticationEnabled"`
+	LogGroupName                     string   `json:"logGroupName,omitzero"`
+	CreationTime                     *int64   `json:"creationTime,omitzero"`
+	RetentionInDays                  *int32   `json:"retentionInDays,omitzero"`
+	MetricFilterCount                *int32   `json:"metricFilterCount,omitzero"`
+	Arn                              string   `json:"arn,omitzero"`
+	StoredBytes                      *int64   `json:"storedBytes,omitzero"`
+	KmsKeyId                         string   `json:"kmsKeyId,omitzero"`
+	DataProtectionStatus             string   `json:"dataProtectionStatus,omitzero"`
+	InheritedProperties              []string `json:"inheritedProperties,omitzero"`
+	LogGroupClass                    string   `json:"logGroupClass,omitzero"`
+	LogGroupArn                      string   `json:"logGroupArn,omitzero"`
+	DeletionProtectionEnabled        *bool    `json:"deletionProtectionEnabled,omitzero"`
+	BearerTokenAuthenticationEnabled *bool    `json:"bearerTokenAuthenticationEnabled,omitzero"`
 }
 
 // LogGroupField is a structure of the API.
 type LogGroupField struct {
-	Name    string `json:"name"`
-	Percent *int32 `json:"percent"`
+	Name    string `json:"name,omitzero"`
+	Percent *int32 `json:"percent,omitzero"`
 }
 
 // LogGroupSummary is a structure of the API.
 type LogGroupSummary struct {
-	LogGroupName  string `json:"logGroupName"`
-	LogGroupArn   string `json:"logGroupArn"`
-	LogGroupClass string `json:"logGroupClass"`
+	LogGroupName  string `json:"logGroupName,omitzero"`
+	LogGroupArn   string `json:"logGroupArn,omitzero"`
+	LogGroupClass string `json:"logGroupClass,omitzero"`
 }
 
 // LogStream is a structure of the API.
 type LogStream struct {
-	LogStreamName       string `json:"logStreamName"`
-	CreationTime        *int64 `json:"creationTime"`
-	FirstEventTimestamp *int64 `json:"firstEventTimestamp"`
-	LastEventTimestamp  *int64 `json:"lastEventTimestamp"`
-	LastIngestionTime   *int64 `json:"lastIngestionTime"`
-	UploadSequenceToken string `json:"uploadSequenceToken"`
-	Arn                 string `json:"arn"`
-	StoredBytes         *int64 `json:"storedBytes"`
+	LogStreamName       string `json:"logStreamName,omitzero"`
+	CreationTime        *int64 `json:"creationTime,omitzero"`
+	FirstEventTimestamp *int64 `json:"firstEventTimestamp,omitzero"`
+	LastEventTimestamp  *int64 `json:"lastEventTimestamp,omitzero"`
+	LastIngestionTime   *int64 `json:"lastIngestionTime,omitzero"`
+	UploadSequenceToken string `json:"uploadSequenceToken,omitzero"`
+	Arn                 string `json:"arn,omitzero"`
+	StoredBytes         *int64 `json:"storedBytes,omitzero"`
 }
 
 // LookupTable is a structure of the API.
 type LookupTable struct {
-	LookupTableArn  string   `json:"lookupTableArn"`
-	LookupTableName string   `json:"lookupTableName"`
-	Description     string   `json:"description"`
-	TableFields     []string `json:"tableFields"`
-	RecordsCount    *int64   `json:"recordsCount"`
-	SizeBytes       *int64   `json:"sizeBytes"`
-	LastUpdatedTime *int64   `json:"lastUpdatedTime"`
-	KmsKeyId        string   `json:"kmsKeyId"`
+	LookupTableArn  string   `json:"lookupTableArn,omitzero"`
+	LookupTableName string   `json:"lookupTableName,omitzero"`
+	Description     string   `json:"description,omitzero"`
+	TableFields     []string `json:"tableFields,omitzero"`
+	RecordsCount    *int64   `json:"recordsCount,omitzero"`
+	SizeBytes       *int64   `json:"sizeBytes,omitzero"`
+	LastUpdatedTime *int64   `json:"lastUpdatedTime,omitzero"`
+	KmsKeyId        string   `json:"kmsKeyId,omitzero"`
 }
 
 // LowerCaseString is a structure of the API.
 type LowerCaseString struct {
-	WithKeys []string `json:"withKeys"`
+	WithKeys []string `json:"withKeys,omitzero"`
 }
 
 // MetricFilter is a structure of the API.
 type MetricFilter struct {
-	FilterName                string                 `json:"filterName"`
-	FilterPattern             string                 `json:"filterPattern"`
-	MetricTransformations     []MetricTransformation `json:"metricTransformations"`
-	CreationTime              *int64                 `json:"creationTime"`
-	LogGroupName              string                 `json:"logGroupName"`
-	ApplyOnTransformedLogs    *bool                  `json:"applyOnTransformedLogs"`
-	FieldSelectionCriteria    string                 `json:"fieldSelectionCriteria"`
-	EmitSystemFieldDimensions []string               `json:"emitSystemFieldDimensions"`
+	FilterName                string                 `json:"filterName,omitzero"`
+	FilterPattern             string                 `json:"filterPattern,omitzero"`
+	MetricTransformations     []MetricTransformation `json:"metricTransformations,omitzero"`
+	CreationTime              *int64                 `json:"creationTime,omitzero"`
+	LogGroupName              string                 `json:"logGroupName,omitzero"`
+	ApplyOnTransformedLogs    *bool                  `json:"applyOnTransformedLogs,omitzero"`
+	FieldSelectionCriteria    string                 `json:"fieldSelectionCriteria,omitzero"`
+	EmitSystemFieldDimensions []string               `json:"emitSystemFieldDimensions,omitzero"`
 }
 
 // MetricFilterMatchRecord is a structure of the API.
 type MetricFilterMatchRecord struct {
-	EventNumber     *int64            `json:"eventNumber"`
-	EventMessage    string            `json:"eventMessage"`
-	ExtractedValues map[string]string `json:"extractedValues"`
+	EventNumber     *int64            `json:"eventNumber,omitzero"`
+	EventMessage    string            `json:"eventMessage,omitzero"`
+	ExtractedValues map[string]string `json:"extractedValues,omitzero"`
 }
 
 // MetricTransformation is a structure of the API.
 type MetricTransformation struct {
-	MetricName      string            `json:"metricName"`
-	MetricNamespace string            `json:"metricNamespace"`
-	MetricValue     string            `json:"metricValue"`
-	DefaultValue    *float64          `json:"defaultValue"`
-	Dimensions      map[string]string `json:"dimensions"`
-	Unit            string            `json:"unit"`
+	MetricName      string            `json:"metricName,omitzero"`
+	MetricNamespace string            `json:"metricNamespace,omitzero"`
+	MetricValue     string            `json:"metricValue,omitzero"`
+	DefaultValue    *float64          `json:"defaultValue,omitzero"`
+	Dimensions      map[string]string `json:"dimensions,omitzero"`
+	Unit            string            `json:"unit,omitzero"`
 }
 
 // MoveKeyEntry is a structure of the API.
 type MoveKeyEntry struct {
-	Source            string `json:"source"`
-	Target            string `json:"target"`
-	OverwriteIfExists *bool  `json:"overwriteIfExists"`
+	Source            string `json:"source,omitzero"`
+	Target            string `json:"target,omitzero"`
+	OverwriteIfExists *bool  `json:"overwriteIfExists,omitzero"`
 }
 
 // MoveKeys is a structure of the API.
 type MoveKeys struct {
-	Entries []MoveKeyEntry `json:"entries"`
+	Entries []MoveKeyEntry `json:"entries,omitzero"`
 }
 
 // OpenSearchApplication is a structure of the API.
 type OpenSearchApplication struct {
-	ApplicationEndpoint string                    `json:"applicationEndpoint"`
-	ApplicationArn      string                    `json:"applicationArn"`
-	ApplicationId       string                    `json:"applicationId"`
-	Status              *OpenSearchResourceStatus `json:"status"`
+	ApplicationEndpoint string                    `json:"applicationEndpoint,omitzero"`
+	ApplicationArn      string                    `json:"applicationArn,omitzero"`
+	ApplicationId       string                    `json:"applicationId,omitzero"`
+	Status              *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchCollection is a structure of the API.
 type OpenSearchCollection struct {
-	CollectionEndpoint string                    `json:"collectionEndpoint"`
-	CollectionArn      string                    `json:"collectionArn"`
-	Status             *OpenSearchResourceStatus `json:"status"`
+	CollectionEndpoint string                    `json:"collectionEndpoint,omitzero"`
+	CollectionArn      string                    `json:"collectionArn,omitzero"`
+	Status             *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchDataAccessPolicy is a structure of the API.
 type OpenSearchDataAccessPolicy struct {
-	PolicyName string                    `json:"policyName"`
-	Status     *OpenSearchResourceStatus `json:"status"`
+	PolicyName string                    `json:"policyName,omitzero"`
+	Status     *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchDataSource is a structure of the API.
 type OpenSearchDataSource struct {
-	DataSourceName string                    `json:"dataSourceName"`
-	Status         *OpenSearchResourceStatus `json:"status"`
+	DataSourceName string                    `json:"dataSourceName,omitzero"`
+	Status         *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchEncryptionPolicy is a structure of the API.
 type OpenSearchEncryptionPolicy struct {
-	PolicyName string                    `json:"policyName"`
-	Status     *OpenSearchResourceStatus `json:"status"`
+	PolicyName string                    `json:"policyName,omitzero"`
+	Status     *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchIntegrationDetails is a structure of the API.
 type OpenSearchIntegrationDetails struct {
-	DataSource       *OpenSearchDataSource       `json:"dataSource"`
-	Application      *OpenSearchApplication      `json:"application"`
-	Collection       *OpenSearchCollection       `json:"collection"`
-	Workspace        *OpenSearchWorkspace        `json:"workspace"`
-	EncryptionPolicy *OpenSearchEncryptionPolicy `json:"encryptionPolicy"`
-	NetworkPolicy    *OpenSearchNetworkPolicy    `json:"networkPolicy"`
-	AccessPolicy     *OpenSearchDataAccessPolicy `json:"accessPolicy"`
-	LifecyclePolicy  *OpenSearchLifecyclePolicy  `json:"lifecyclePolicy"`
+	DataSource       *OpenSearchDataSource       `json:"dataSource,omitzero"`
+	Application      *OpenSearchApplication      `json:"application,omitzero"`
+	Collection       *OpenSearchCollection       `json:"collection,omitzero"`
+	Workspace        *OpenSearchWorkspace        `json:"workspace,omitzero"`
+	EncryptionPolicy *OpenSearchEncryptionPolicy `json:"encryptionPolicy,omitzero"`
+	NetworkPolicy    *OpenSearchNetworkPolicy    `json:"networkPolicy,omitzero"`
+	AccessPolicy     *OpenSearchDataAccessPolicy `json:"accessPolicy,omitzero"`
+	LifecyclePolicy  *OpenSearchLifecyclePolicy  `json:"lifecyclePolicy,omitzero"`
 }
 
 // OpenSearchLifecyclePolicy is a structure of the API.
 type OpenSearchLifecyclePolicy struct {
-	PolicyName string                    `json:"policyName"`
-	Status     *OpenSearchResourceStatus `json:"status"`
+	PolicyName string                    `json:"policyName,omitzero"`
+	Status     *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchNetworkPolicy is a structure of the API.
 type OpenSearchNetworkPolicy struct {
-	PolicyName string                    `json:"policyName"`
-	Status     *OpenSearchResourceStatus `json:"status"`
+	PolicyName string                    `json:"policyName,omitzero"`
+	Status     *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OpenSearchResourceConfig is a structure of the API.
 type OpenSearchResourceConfig struct {
-	KmsKeyArn                 string   `json:"kmsKeyArn"`
-	DataSourceRoleArn         string   `json:"dataSourceRoleArn"`
-	DashboardViewerPrincipals []string `json:"dashboardViewerPrincipals"`
-	ApplicationArn            string   `json:"applicationArn"`
-	RetentionDays             *int32   `json:"retentionDays"`
+	KmsKeyArn                 string   `json:"kmsKeyArn,omitzero"`
+	DataSourceRoleArn         string   `json:"dataSourceRoleArn,omitzero"`
+	DashboardViewerPrincipals []string `json:"dashboardViewerPrincipals,omitzero"`
+	ApplicationArn            string   `json:"applicationArn,omitzero"`
+	RetentionDays             *int32   `json:"retentionDays,omitzero"`
 }
 
 // OpenSearchResourceStatus is a structure of the API.
 type OpenSearchResourceStatus struct {
-	Status        string `json:"status"`
-	StatusMessage string `json:"statusMessage"`
+	Status        string `json:"status,omitzero"`
+	StatusMessage string `json:"statusMessage,omitzero"`
 }
 
 // OpenSearchWorkspace is a structure of the API.
 type OpenSearchWorkspace struct {
-	WorkspaceId string                    `json:"workspaceId"`
-	Status      *OpenSearchResourceStatus `json:"status"`
+	WorkspaceId string                    `json:"workspaceId,omitzero"`
+	Status      *OpenSearchResourceStatus `json:"status,omitzero"`
 }
 
 // OutputLogEvent is a structure of the API.
 type OutputLogEvent struct {
-	Timestamp     *int64 `json:"timestamp"`
-	Message       string `json:"message"`
-	IngestionTime *int64 `json:"ingestionTime"`
+	Timestamp     *int64 `json:"timestamp,omitzero"`
+	Message       string `json:"message,omitzero"`
+	IngestionTime *int64 `json:"ingestionTime,omitzero"`
 }
 
 // ParseCloudfront is a structure of the API.
 type ParseCloudfront struct {
-	Source string `json:"source"`
+	Source string `json:"source,omitzero"`
 }
 
 // ParseJSON is a structure of the API.
 type ParseJSON struct {
-	Source      string `json:"source"`
-	Destination string `json:"destination"`
+	Source      string `json:"source,omitzero"`
+	Destination string `json:"destination,omitzero"`
 }
 
 // ParseKeyValue is a structure of the API.
 type ParseKeyValue struct {
-	Source            string `json:"source"`
-	Destination       string `json:"destination"`
-	FieldDelimiter    string `json:"fieldDelimiter"`
-	KeyValueDelimiter string `json:"keyValueDelimiter"`
-	KeyPrefix         string `json:"keyPrefix"`
-	NonMatchValue     string `json:"nonMatchValue"`
-	OverwriteIfExists *bool  `json:"overwriteIfExists"`
+	Source            string `json:"source,omitzero"`
+	Destination       string `json:"destination,omitzero"`
+	FieldDelimiter    string `json:"fieldDelimiter,omitzero"`
+	KeyValueDelimiter string `json:"keyValueDelimiter,omitzero"`
+	KeyPrefix         string `json:"keyPrefix,omitzero"`
+	NonMatchValue     string `json:"nonMatchValue,omitzero"`
+	OverwriteIfExists *bool  `json:"overwriteIfExists,omitzero"`
 }
 
 // ParsePostgres is a structure of the API.
 type ParsePostgres struct {
-	Source string `json:"source"`
+	Source string `json:"source,omitzero"`
 }
 
 // ParseRoute53 is a structure of the API.
 type ParseRoute53 struct {
-	Source string `json:"source"`
+	Source string `json:"source,omitzero"`
 }
 
 // ParseToOCSF is a structure of the API.
 type ParseToOCSF struct {
-	Source         string `json:"source"`
-	EventSource    string `json:"eventSource"`
-	OcsfVersion    string `json:"ocsfVersion"`
-	MappingVersion string `json:"mappingVersion"`
+	Source         string `json:"source,omitzero"`
+	EventSource    string `json:"eventSource,omitzero"`
+	OcsfVersion    string `json:"ocsfVersion,omitzero"`
+	MappingVersion string `json:"mappingVersion,omitzero"`
 }
 
 // ParseVPC is a structure of the API.
 type ParseVPC struct {
-	Source string `json:"source"`
+	Source string `json:"source,omitzero"`
 }
 
 // ParseWAF is a structure of the API.
 type ParseWAF struct {
-	Source string `json:"source"`
+	Source string `json:"source,omitzero"`
 }
 
 // PatternToken is a structure of the API.
 type PatternToken struct {
-	DynamicTokenPosition *int32           `json:"dynamicTokenPosition"`
-	IsDynamic            *bool            `json:"isDynamic"`
-	TokenString          string           `json:"tokenString"`
-	Enumerations         map[string]int64 `json:"enumerations"`
-	InferredTokenName    string           `json:"inferredTokenName"`
+	DynamicTokenPosition *int32           `json:"dynamicTokenPosition,omitzero"`
+	IsDynamic            *bool            `json:"isDynamic,omitzero"`
+	TokenString          string           `json:"tokenString,omitzero"`
+	Enumerations         map[string]int64 `json:"enumerations,omitzero"`
+	InferredTokenName    string           `json:"inferredTokenName,omitzero"`
 }
 
 // Policy is a structure of the API.
 type Policy struct {
-	DeliveryDestinationPolicy string `json:"deliveryDestinationPolicy"`
+	DeliveryDestinationPolicy string `json:"deliveryDestinationPolicy,omitzero"`
 }
 
 // Processor is a structure of the API.
 type Processor struct {
-	AddKeys           *AddKeys           `json:"addKeys"`
-	CopyValue         *CopyValue         `json:"copyValue"`
-	Csv               *CSV               `json:"csv"`
-	DateTimeConverter *DateTimeConverter `json:"dateTimeConverter"`
-	DeleteKeys        *DeleteKeys        `json:"deleteKeys"`
-	Grok              *Grok              `json:"grok"`
-	ListToMap         *ListToMap         `json:"listToMap"`
-	LowerCaseString   *LowerCaseString   `json:"lowerCaseString"`
-	MoveKeys          *MoveKeys          `json:"moveKeys"`
-	ParseCloudfront   *ParseCloudfront   `json:"parseCloudfront"`
-	ParseJSON         *ParseJSON         `json:"parseJSON"`
-	ParseKeyValue     *ParseKeyValue     `json:"parseKeyValue"`
-	ParseRoute53      *ParseRoute53      `json:"parseRoute53"`
-	ParseToOCSF       *ParseToOCSF       `json:"parseToOCSF"`
-	ParsePostgres     *ParsePostgres     `json:"parsePostgres"`
-	ParseVPC          *ParseVPC          `json:"parseVPC"`
-	ParseWAF          *ParseWAF          `json:"parseWAF"`
-	RenameKeys        *RenameKeys        `json:"renameKeys"`
-	SplitString       *SplitString       `json:"splitString"`
-	SubstituteString  *SubstituteString  `json:"substituteString"`
-	TrimString        *TrimString        `json:"trimString"`
-	TypeConverter     *TypeConverter     `json:"typeConverter"`
-	UpperCaseString   *UpperCaseString   `json:"upperCaseString"`
+	AddKeys           *AddKeys           `json:"addKeys,omitzero"`
+	CopyValue         *CopyValue         `json:"copyValue,omitzero"`
+	Csv               *CSV               `json:"csv,omitzero"`
+	DateTimeConverter *DateTimeConverter `json:"dateTimeConverter,omitzero"`
+	DeleteKeys        *DeleteKeys        `json:"deleteKeys,omitzero"`
+	Grok              *Grok              `json:"grok,omitzero"`
+	ListToMap         *ListToMap         `json:"listToMap,omitzero"`
+	LowerCaseString   *LowerCaseString   `json:"lowerCaseString,omitzero"`
+	MoveKeys          *MoveKeys          `json:"moveKeys,omitzero"`
+	ParseCloudfront   *ParseCloudfront   `json:"parseCloudfront,omitzero"`
+	ParseJSON         *ParseJSON         `json:"parseJSON,omitzero"`
+	ParseKeyValue     *ParseKeyValue     `json:"parseKeyValue,omitzero"`
+	ParseRoute53      *ParseRoute53      `json:"parseRoute53,omitzero"`
+	ParseToOCSF       *ParseToOCSF       `json:"parseToOCSF,omitzero"`
+	ParsePostgres     *ParsePostgres     `json:"parsePostgres,omitzero"`
+	ParseVPC          *ParseVPC          `json:"parseVPC,omitzero"`
+	ParseWAF          *ParseWAF          `json:"parseWAF,omitzero"`
+	RenameKeys        *RenameKeys        `json:"renameKeys,omitzero"`
+	SplitString       *SplitString       `json:"splitString,omitzero"`
+	SubstituteString  *SubstituteString  `json:"substituteString,omitzero"`
+	TrimString        *TrimString        `json:"trimString,omitzero"`
+	TypeConverter     *TypeConverter     `json:"typeConverter,omitzero"`
+	UpperCaseString   *UpperCaseString   `json:"upperCaseString,omitzero"`
 }
 
 // PutAccountPolicyInput is the input of PutAccountPolicy.
 type PutAccountPolicyInput struct {
-	PolicyName        string `json:"policyName"`
-	PolicyDocument    string `json:"policyDocument"`
-	PolicyType        string `json:"policyType"`
-	Scope             string `json:"scope"`
-	SelectionCriteria string `json:"selectionCriteria"`
+	PolicyName        string `json:"policyName,omitzero"`
+	PolicyDocument    string `json:"policyDocument,omitzero"`
+	PolicyType        string `json:"policyType,omitzero"`
+	Scope             string `json:"scope,omitzero"`
+	SelectionCriteria string `json:"selectionCriteria,omitzero"`
 }
 
 // PutAccountPolicyOutput is the output of PutAccountPolicy.
 type PutAccountPolicyOutput struct {
-	AccountPolicy *AccountPolicy `json:"accountPolicy"`
+	AccountPolicy *AccountPolicy `json:"accountPolicy,omitzero"`
 }
 
 // PutBearerTokenAuthenticationInput is the input of PutBearerTokenAuthentication.
 type PutBearerTokenAuthenticationInput struct {
-	LogGroupIdentifier               string `json:"logGroupIdentifier"`
-	BearerTokenAuthenticationEnabled *bool  `json:"bearerTokenAuthenticationEnabled"`
+	LogGroupIdentifier               string `json:"logGroupIdentifier,omitzero"`
+	BearerTokenAuthenticationEnabled *bool  `json:"bearerTokenAuthenticationEnabled,omitzero"`
 }
 
 // PutDataProtectionPolicyInput is the input of PutDataProtectionPolicy.
 type PutDataProtectionPolicyInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	PolicyDocument     string `json:"policyDocument"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
 }
 
 // PutDataProtectionPolicyOutput is the output of PutDataProtectionPolicy.
 type PutDataProtectionPolicyOutput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	PolicyDocument     string `json:"policyDocument"`
-	LastUpdatedTime    *int64 `json:"lastUpdatedTime"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
+	LastUpdatedTime    *int64 `json:"lastUpdatedTime,omitzero"`
 }
 
 // PutDeliveryDestinationInput is the input of PutDeliveryDestination.
 type PutDeliveryDestinationInput struct {
-	Name                             string                            `json:"name"`
-	OutputFormat                     string                            `json:"outputFormat"`
-	DeliveryDestinationConfiguration *DeliveryDestinationConfiguration `json:"deliveryDestinationConfiguration"`
-	DeliveryDestinationType          string                            `json:"deliveryDestinationType"`
-	Tags                             map[string]string                 `json:"tags"`
+	Name                             string                            `json:"name,omitzero"`
+	OutputFormat                     string                            `json:"outputFormat,omitzero"`
+	DeliveryDestinationConfiguration *DeliveryDestinationConfiguration `json:"deliveryDestinationConfiguration,omitzero"`
+	DeliveryDestinationType          string                            `json:"deliveryDestinationType,omitzero"`
+	Tags                             map[string]string                 `json:"tags,omitzero"`
 }
 
 // PutDeliveryDestinationOutput is the output of PutDeliveryDestination.
 type PutDeliveryDestinationOutput struct {
-	DeliveryDestination *DeliveryDestination `json:"deliveryDestination"`
+	DeliveryDestination *DeliveryDestination `json:"deliveryDestination,omitzero"`
 }
 
 // PutDeliveryDestinationPolicyInput is the input of PutDeliveryDestinationPolicy.
 type PutDeliveryDestinationPolicyInput struct {
-	DeliveryDestinationName   string `json:"deliveryDestinationName"`
-	DeliveryDestinationPolicy string `json:"deliveryDestinationPolicy"`
+	DeliveryDestinationName   string `json:"deliveryDestinationName,omitzero"`
+	DeliveryDestinationPolicy string `json:"deliveryDestinationPolicy,omitzero"`
 }
 
 // PutDeliveryDestinationPolicyOutput is the output of PutDeliveryDestinationPolicy.
 type PutDeliveryDestinationPolicyOutput struct {
-	Policy *Policy `json:"policy"`
+	Policy *Policy `json:"policy,omitzero"`
 }
 
 // PutDeliverySourceInput is the input of PutDeliverySource.
 type PutDeliverySourceInput struct {
-	Name                        string            `json:"name"`
-	ResourceArn                 string            `json:"resourceArn"`
-	LogType                     string            `json:"logType"`
-	Tags                        map[string]string `json:"tags"`
-	DeliverySourceConfiguration map[string]string `json:"deliverySourceConfiguration"`
+	Name                        string            `json:"name,omitzero"`
+	ResourceArn                 string            `json:"resourceArn,omitzero"`
+	LogType                     string            `json:"logType,omitzero"`
+	Tags                        map[string]string `json:"tags,omitzero"`
+	DeliverySourceConfiguration map[string]string `json:"deliverySourceConfiguration,omitzero"`
 }
 
 // PutDeliverySourceOutput is the output of PutDeliverySource.
 type PutDeliverySourceOutput struct {
-	DeliverySource *DeliverySource `json:"deliverySource"`
+	DeliverySource *DeliverySource `json:"deliverySource,omitzero"`
 }
 
 // PutDestinationInput is the input of PutDestination.
 type PutDestinationInput struct {
-	DestinationName string            `json:"destinationName"`
-	TargetArn       string            `json:"targetArn"`
-	RoleArn         string            `json:"roleArn"`
-	Tags            map[string]string `json:"tags"`
+	DestinationName string            `json:"destinationName,omitzero"`
+	TargetArn       string            `json:"targetArn,omitzero"`
+	RoleArn         string            `json:"roleArn,omitzero"`
+	Tags            map[string]string `json:"tags,omitzero"`
 }
 
 // PutDestinationOutput is the output of PutDestination.
 type PutDestinationOutput struct {
-	Destination *Destination `json:"destination"`
+	Destination *Destination `json:"destination,omitzero"`
 }
 
 // PutDestinationPolicyInput is the input of PutDestinationPolicy.
 type PutDestinationPolicyInput struct {
-	DestinationName string `json:"destinationName"`
-	AccessPolicy    string `json:"accessPolicy"`
-	ForceUpdate     *bool  `json:"forceUpdate"`
+	DestinationName string `json:"destinationName,omitzero"`
+	AccessPolicy    string `json:"accessPolicy,omitzero"`
+	ForceUpdate     *bool  `json:"forceUpdate,omitzero"`
 }
 
 // PutIndexPolicyInput is the input of PutIndexPolicy.
 type PutIndexPolicyInput struct {
-	LogGroupIdentifier string `json:"logGroupIdentifier"`
-	PolicyDocument     string `json:"policyDocument"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
 }
 
 // PutIndexPolicyOutput is the output of PutIndexPolicy.
 type PutIndexPolicyOutput struct {
-	IndexPolicy *IndexPolicy `json:"indexPolicy"`
+	IndexPolicy *IndexPolicy `json:"indexPolicy,omitzero"`
 }
 
 // PutIntegrationInput is the input of PutIntegration.
 type PutIntegrationInput struct {
-	IntegrationName string          `json:"integrationName"`
-	ResourceConfig  *ResourceConfig `json:"resourceConfig"`
-	IntegrationType string          `json:"integrationType"`
+	IntegrationName string          `json:"integrationName,omitzero"`
+	ResourceConfig  *ResourceConfig `json:"resourceConfig,omitzero"`
+	IntegrationType string          `json:"integrationType,omitzero"`
 }
 
 // PutIntegrationOutput is the output of PutIntegration.
 type PutIntegrationOutput struct {
-	IntegrationName   string `json:"integrationName"`
-	IntegrationStatus string `json:"integrationStatus"`
+	IntegrationName   string `json:"integrationName,omitzero"`
+	IntegrationStatus string `json:"integrationStatus,omitzero"`
 }
 
 // PutLogEventsInput is the input of PutLogEvents.
 type PutLogEventsInput struct {
-	LogGroupName  string          `json:"logGroupName"`
-	LogStreamName string          `json:"logStreamName"`
-	LogEvents     []InputLogEvent `json:"logEvents"`
-	SequenceToken string          `json:"sequenceToken"`
-	Entity        *Entity         `json:"entity"`
+	LogGroupName  string          `json:"logGroupName,omitzero"`
+	LogStreamName string          `json:"logStreamName,omitzero"`
+	LogEvents     []InputLogEvent `json:"logEvents,omitzero"`
+	SequenceToken string          `json:"sequenceToken,omitzero"`
+	Entity        *Entity         `json:"entity,omitzero"`
 }
 
 // PutLogEventsOutput is the output of PutLogEvents.
 type PutLogEventsOutput struct {
-	NextSequenceToken     string                 `json:"nextSequenceToken"`
-	RejectedLogEventsInfo *RejectedLogEventsInfo `json:"rejectedLogEventsInfo"`
-	RejectedEntityInfo    *RejectedEntityInfo    `json:"rejectedEntityInfo"`
+	NextSequenceToken     string                 `json:"nextSequenceToken,omitzero"`
+	RejectedLogEventsInfo *RejectedLogEventsInfo `json:"rejectedLogEventsInfo,omitzero"`
+	RejectedEntityInfo    *RejectedEntityInfo    `json:"rejectedEntityInfo,omitzero"`
 }
 
 // PutLogGroupDeletionProtectionInput is the input of PutLogGroupDeletionProtection.
 type PutLogGroupDeletionProtectionInput struct {
-	LogGroupIdentifier        string `json:"logGroupIdentifier"`
-	DeletionProtectionEnabled *bool  `json:"deletionProtectionEnabled"`
+	LogGroupIdentifier        string `json:"logGroupIdentifier,omitzero"`
+	DeletionProtectionEnabled *bool  `json:"deletionProtectionEnabled,omitzero"`
 }
 
 // PutMetricFilterInput is the input of PutMetricFilter.
 type PutMetricFilterInput struct {
-	LogGroupName              string                 `json:"logGroupName"`
-	FilterName                string                 `json:"filterName"`
-	FilterPattern             string                 `json:"filterPattern"`
-	MetricTransformations     []MetricTransformation `json:"metricTransformations"`
-	ApplyOnTransformedLogs    *bool                  `json:"applyOnTransformedLogs"`
-	FieldSelectionCriteria    string                 `json:"fieldSelectionCriteria"`
-	EmitSystemFieldDimensions []string               `json:"emitSystemFieldDimensions"`
+	LogGroupName              string                 `json:"logGroupName,omitzero"`
+	FilterName                string                 `json:"filterName,omitzero"`
+	FilterPattern             string                 `json:"filterPattern,omitzero"`
+	MetricTransformations     []MetricTransformation `json:"metricTransformations,omitzero"`
+	ApplyOnTransformedLogs    *bool                  `json:"applyOnTransformedLogs,omitzero"`
+	FieldSelectionCriteria    string                 `json:"fieldSelectionCriteria,omitzero"`
+	EmitSystemFieldDimensions []string               `json:"emitSystemFieldDimensions,omitzero"`
 }
 
 // PutQueryDefinitionInput is the input of PutQueryDefinition.
 type PutQueryDefinitionInput struct {
-	QueryLanguage     string           `json:"queryLanguage"`
-	Name              string           `json:"name"`
-	QueryDefinitionId string           `json:"queryDefinitionId"`
-	LogGroupNames     []string         `json:"logGroupNames"`
-	QueryString       string           `json:"queryString"`
-	ClientToken       string           `json:"clientToken"`
-	Parameters        []QueryParameter `json:"parameters"`
+	QueryLanguage     string           `json:"queryLanguage,omitzero"`
+	Name              string           `json:"name,omitzero"`
+	QueryDefinitionId string           `json:"queryDefinitionId,omitzero"`
+	LogGroupNames     []string         `json:"logGroupNames,omitzero"`
+	QueryString       string           `json:"queryString,omitzero"`
+	ClientToken       string           `json:"clientToken,omitzero"`
+	Parameters        []QueryParameter `json:"parameters,omitzero"`
 }
 
 // PutQueryDefinitionOutput is the output of PutQueryDefinition.
 type PutQueryDefinitionOutput struct {
-	QueryDefinitionId string `json:"queryDefinitionId"`
+	QueryDefinitionId string `json:"queryDefinitionId,omitzero"`
 }
 
 // PutResourcePolicyInput is the input of PutResourcePolicy.
 type PutResourcePolicyInput struct {
-	PolicyName         string `json:"policyName"`
-	PolicyDocument     string `json:"policyDocument"`
-	ResourceArn        string `json:"resourceArn"`
-	ExpectedRevisionId string `json:"expectedRevisionId"`
+	PolicyName         string `json:"policyName,omitzero"`
+	PolicyDocument     string `json:"policyDocument,omitzero"`
+	ResourceArn        string `json:"resourceArn,omitzero"`
+	ExpectedRevisionId string `json:"expectedRevisionId,omitzero"`
 }
 
 // PutResourcePolicyOutput is the output of PutResourcePolicy.
 type PutResourcePolicyOutput struct {
-	ResourcePolicy *ResourcePolicy `json:"resourcePolicy"`
-	RevisionId     string          `json:"revisionId"`
+	ResourcePolicy *ResourcePolicy `json:"resourcePolicy,omitzero"`
+	RevisionId     string          `json:"revisionId,omitzero"`
 }
 
 // PutRetentionPolicyInput is the input of PutRetentionPolicy.
 type PutRetentionPolicyInput struct {
-	LogGroupName    string `json:"logGroupName"`
-	RetentionInDays *int32 `json:"retentionInDays"`
+	LogGroupName    string `json:"logGroupName,omitzero"`
+	RetentionInDays *int32 `json:"retentionInDays,omitzero"`
 }
 
 // PutSubscriptionFilterInput is the input of PutSubscriptionFilter.
 type PutSubscriptionFilterInput struct {
-	LogGroupName           string   `json:"logGroupName"`
-	FilterName             string   `json:"filterName"`
-	FilterPattern          string   `json:"filterPattern"`
-	DestinationArn         string   `json:"destinationArn"`
-	RoleArn                string   `json:"roleArn"`
-	Distribution           string   `json:"distribution"`
-	ApplyOnTransformedLogs *bool    `json:"applyOnTransformedLogs"`
-	FieldSelectionCriteria string   `json:"fieldSelectionCriteria"`
-	EmitSystemFields       []string `json:"emitSystemFields"`
+	LogGroupName           string   `json:"logGroupName,omitzero"`
+	FilterName             string   `json:"filterName,omitzero"`
+	FilterPattern          string   `json:"filterPattern,omitzero"`
+	DestinationArn         string   `json:"destinationArn,omitzero"`
+	RoleArn                string   `json:"roleArn,omitzero"`
+	Distribution           string   `json:"distribution,omitzero"`
+	ApplyOnTransformedLogs *bool    `json:"applyOnTransformedLogs,omitzero"`
+	FieldSelectionCriteria string   `json:"fieldSelectionCriteria,omitzero"`
+	EmitSystemFields       []string `json:"emitSystemFields,omitzero"`
 }
 
 // PutTransformerInput is the input of PutTransformer.
 type PutTransformerInput struct {
-	LogGroupIdentifier string      `json:"logGroupIdentifier"`
-	TransformerConfig  []Processor `json:"transformerConfig"`
+	LogGroupIdentifier string      `json:"logGroupIdentifier,omitzero"`
+	TransformerConfig  []Processor `json:"transformerConfig,omitzero"`
 }
 
 // QueryDefinition is a structure of the API.
 type QueryDefinition struct {
-	QueryLanguage     string           `json:"queryLanguage"`
-	QueryDefinitionId string           `json:"queryDefinitionId"`
-	Name              string           `json:"name"`
-	QueryString       string           `json:"queryString"`
-	LastModified      *int64           `json:"lastModified"`
-	LogGroupNames     []string         `json:"logGroupNames"`
-	Parameters        []QueryParameter `json:"parameters"`
+	QueryLanguage     string           `json:"queryLanguage,omitzero"`
+	QueryDefinitionId string           `json:"queryDefinitionId,omitzero"`
+	Name              string           `json:"name,omitzero"`
+	QueryString       string           `json:"queryString,omitzero"`
+	LastModified      *int64           `json:"lastModified,omitzero"`
+	LogGroupNames     []string         `json:"logGroupNames,omitzero"`
+	Parameters        []QueryParameter `json:"parameters,omitzero"`
 }
 
 // QueryInfo is a structure of the API.
 type QueryInfo struct {
-	QueryLanguage string   `json:"queryLanguage"`
-	QueryId       string   `json:"queryId"`
-	QueryString   string   `json:"queryString"`
-	Status        string   `json:"status"`
-	CreateTime    *int64   `json:"createTime"`
-	LogGroupName  string   `json:"logGroupName"`
-	QueryDuration *int64   `json:"queryDuration"`
-	BytesScanned  *float64 `json:"bytesScanned"`
-	UserIdentity  string   `json:"userIdentity"`
+	QueryLanguage string   `json:"queryLanguage,omitzero"`
+	QueryId       string   `json:"queryId,omitzero"`
+	QueryString   string   `json:"queryString,omitzero"`
+	Status        string   `json:"status,omitzero"`
+	CreateTime    *int64   `json:"createTime,omitzero"`
+	LogGroupName  string   `json:"logGroupName,omitzero"`
+	QueryDuration *int64   `json:"queryDuration,omitzero"`
+	BytesScanned  *float64 `json:"bytesScanned,omitzero"`
+	UserIdentity  string   `json:"userIdentity,omitzero"`
 }
 
 // QueryParameter is a structure of the API.
 type QueryParameter struct {
-	Name         string `json:"name"`
-	DefaultValue string `json:"defaultValue"`
-	Description  string `json:"description"`
+	Name         string `json:"name,omitzero"`
+	DefaultValue string `json:"defaultValue,omitzero"`
+	Description  string `json:"description,omitzero"`
 }
 
 // QueryStatistics is a structure of the API.
 type QueryStatistics struct {
-	RecordsMatched          *float64 `json:"recordsMatched"`
-	RecordsScanned          *float64 `json:"recordsScanned"`
-	EstimatedRecordsSkipped *float64 `json:"estimatedRecordsSkipped"`
-	BytesScanned            *float64 `json:"bytesScanned"`
-	EstimatedBytesSkipped   *float64 `json:"estimatedBytesSkipped"`
-	LogGroupsScanned        *float64 `json:"logGroupsScanned"`
+	RecordsMatched          *float64 `json:"recordsMatched,omitzero"`
+	RecordsScanned          *float64 `json:"recordsScanned,omitzero"`
+	EstimatedRecordsSkipped *float64 `json:"estimatedRecordsSkipped,omitzero"`
+	BytesScanned            *float64 `json:"bytesScanned,omitzero"`
+	EstimatedBytesSkipped   *float64 `json:"estimatedBytesSkipped,omitzero"`
+	LogGroupsScanned        *float64 `json:"logGroupsScanned,omitzero"`
 }
 
 // RecordField is a structure of the API.
 type RecordField struct {
-	Name      string `json:"name"`
-	Mandatory *bool  `json:"mandatory"`
+	Name      string `json:"name,omitzero"`
+	Mandatory *bool  `json:"mandatory,omitzero"`
 }
 
 // RejectedEntityInfo is a structure of the API.
 type RejectedEntityInfo struct {
-	ErrorType string `json:"errorType"`
+	ErrorType string `json:"errorType,omitzero"`
 }
 
 // RejectedLogEventsInfo is a structure of the API.
 type RejectedLogEventsInfo struct {
-	TooNewLogEventStartIndex *int32 `json:"tooNewLogEventStartIndex"`
-	TooOldLogEventEndIndex   *int32 `json:"tooOldLogEventEndIndex"`
-	ExpiredLogEventEndIndex  *int32 `json:"expiredLogEventEndIndex"`
+	TooNewLogEventStartIndex *int32 `json:"tooNewLogEventStartIndex,omitzero"`
+	TooOldLogEventEndIndex   *int32 `json:"tooOldLogEventEndIndex,omitzero"`
+	ExpiredLogEventEndIndex  *int32 `json:"expiredLogEventEndIndex,omitzero"`
 }
 
 // RenameKeyEntry is a structure of the API.
 type RenameKeyEntry struct {
-	Key               string `json:"key"`
-	RenameTo          string `json:"renameTo"`
-	OverwriteIfExists *bool  `json:"overwriteIfExists"`
+	Key               string `json:"key,omitzero"`
+	RenameTo          string `json:"renameTo,omitzero"`
+	OverwriteIfExists *bool  `json:"overwriteIfExists,omitzero"`
 }
 
 // RenameKeys is a structure of the API.
 type RenameKeys struct {
-	Entries []RenameKeyEntry `json:"entries"`
+	Entries []RenameKeyEntry `json:"entries,omitzero"`
 }
 
 // ResourceConfig is a structure of the API.
 type ResourceConfig struct {
-	OpenSearchResourceConfig *OpenSearchResourceConfig `json:"openSearchResourceConfig"`
+	OpenSearchResourceConfig *OpenSearchResourceConfig `json:"openSearchResourceConfig,omitzero"`
 }
 
 // ResourcePolicy is a structure of the API.
 type ResourcePolicy struct {
-	PolicyName      string `json:"policyName"`
-	PolicyDocument  string `json:"policyDocument"`
-	LastUpdatedTime *int64 `json:"lastUpdatedTime"`
-	PolicyScope     string `json:"policyScope"`
-	ResourceArn     string `json:"resourceArn"`
-	RevisionId      string `json:"revisionId"`
+	PolicyName      string `json:"policyName,omitzero"`
+	PolicyDocument  string `json:"policyDocument,omitzero"`
+	LastUpdatedTime *int64 `json:"lastUpdatedTime,omitzero"`
+	PolicyScope     string `json:"policyScope,omitzero"`
+	ResourceArn     string `json:"resourceArn,omitzero"`
+	RevisionId      string `json:"revisionId,omitzero"`
 }
 
 // ResultField is a structure of the API.
 type ResultField struct {
-	Field string `json:"field"`
-	Value string `json:"value"`
+	Field string `json:"field,omitzero"`
+	Value string `json:"value,omitzero"`
 }
 
 // S3Configuration is a structure of the API.
 type S3Configuration struct {
-	DestinationIdentifier string `json:"destinationIdentifier"`
-	RoleArn               string `json:"roleArn"`
-	OwnerAccountId        string `json:"ownerAccountId"`
-	KmsKeyId              string `json:"kmsKeyId"`
+	DestinationIdentifier string `json:"destinationIdentifier,omitzero"`
+	RoleArn               string `json:"roleArn,omitzero"`
+	OwnerAccountId        string `json:"ownerAccountId,omitzero"`
+	KmsKeyId              string `json:"kmsKeyId,omitzero"`
 }
 
 // S3DeliveryConfiguration is a structure of the API.
 type S3DeliveryConfiguration struct {
-	SuffixPath               string `json:"suffixPath"`
-	EnableHiveCompatiblePath *bool  `json:"enableHiveCompatiblePath"`
+	SuffixPath               string `json:"suffixPath,omitzero"`
+	EnableHiveCompatiblePath *bool  `json:"enableHiveCompatiblePath,omitzero"`
 }
 
 // S3TableIntegrationSource is a structure of the API.
 type S3TableIntegrationSource struct {
-	Identifier             string      `json:"identifier"`
-	DataSource             *DataSource `json:"dataSource"`
-	Status                 string      `json:"status"`
-	StatusReason           string      `json:"statusReason"`
-	CreatedTimeStamp       *int64      `json:"createdTimeStamp"`
-	ParentSourceIdentifier string      `json:"parentSourceIdentifier"`
+	Identifier             string      `json:"identifier,omitzero"`
+	DataSource             *DataSource `json:"dataSource,omitzero"`
+	Status                 string      `json:"status,omitzero"`
+	StatusReason           string      `json:"statusReason,omitzero"`
+	CreatedTimeStamp       *int64      `json:"createdTimeStamp,omitzero"`
+	ParentSourceIdentifier string      `json:"parentSourceIdentifier,omitzero"`
 }
 
 // S3TablesIntegration is a structure of the API.
 type S3TablesIntegration struct {
-	DatasourceName string `json:"datasourceName"`
-	DatasourceType string `json:"datasourceType"`
+	DatasourceName string `json:"datasourceName,omitzero"`
+	DatasourceType string `json:"datasourceType,omitzero"`
 }
 
 // ScheduledQueryDestination is a structure of the API.
 type ScheduledQueryDestination struct {
-	DestinationType       string `json:"destinationType"`
-	DestinationIdentifier string `json:"destinationIdentifier"`
-	Status                string `json:"status"`
-	ProcessedIdentifier   string `json:"processedIdentifier"`
-	ErrorMessage          string `json:"errorMessage"`
+	DestinationType       string `json:"destinationType,omitzero"`
+	DestinationIdentifier string `json:"destinationIdentifier,omitzero"`
+	Status                string `json:"status,omitzero"`
+	ProcessedIdentifier   string `json:"processedIdentifier,omitzero"`
+	ErrorMessage          string `json:"errorMessage,omitzero"`
 }
 
 // ScheduledQuerySummary is a structure of the API.
 type ScheduledQuerySummary struct {
-	ScheduledQueryArn        string                    `json:"scheduledQueryArn"`
-	Name                     string                    `json:"name"`
-	State                    string                    `json:"state"`
-	LastTriggeredTime        *int64                    `json:"lastTriggeredTime"`
-	LastExecutionStatus      string                    `json:"lastExecutionStatus"`
-	ScheduleExpression       string                    `json:"scheduleExpression"`
-	Timezone                 string                    `json:"timezone"`
-	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration"`
-	CreationTime             *int64                    `json:"creationTime"`
-	LastUpdatedTime          *int64                    `json:"lastUpdatedTime"`
+	ScheduledQueryArn        string                    `json:"scheduledQueryArn,omitzero"`
+	Name                     string                    `json:"name,omitzero"`
+	State                    string                    `json:"state,omitzero"`
+	LastTriggeredTime        *int64                    `json:"lastTriggeredTime,omitzero"`
+	LastExecutionStatus      string                    `json:"lastExecutionStatus,omitzero"`
+	ScheduleExpression       string                    `json:"scheduleExpression,omitzero"`
+	Timezone                 string                    `json:"timezone,omitzero"`
+	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration,omitzero"`
+	CreationTime             *int64                    `json:"creationTime,omitzero"`
+	LastUpdatedTime          *int64                    `json:"lastUpdatedTime,omitzero"`
 }
 
 // SearchedLogStream is a structure of the API.
 type SearchedLogStream struct {
-	LogStreamName      string `json:"logStreamName"`
-	SearchedCompletely *bool  `json:"searchedCompletely"`
+	LogStreamName      string `json:"logStreamName,omitzero"`
+	SearchedCompletely *bool  `json:"searchedCompletely,omitzero"`
 }
 
 // SessionStreamingException is a structure of the API.
 type SessionStreamingException struct {
-	Message string `json:"message"`
+	Message string `json:"message,omitzero"`
 }
 
 // SessionTimeoutException is a structure of the API.
 type SessionTimeoutException struct {
-	Message string `json:"message"`
+	Message string `json:"message,omitzero"`
 }
 
 // SplitString is a structure of the API.
 type SplitString struct {
-	Entries []SplitStringEntry `json:"entries"`
+	Entries []SplitStringEntry `json:"entries,omitzero"`
 }
 
 // SplitStringEntry is a structure of the API.
 type SplitStringEntry struct {
-	Source    string `json:"source"`
-	Delimiter string `json:"delimiter"`
+	Source    string `json:"source,omitzero"`
+	Delimiter string `json:"delimiter,omitzero"`
 }
 
 // StartLiveTailInput is the input of StartLiveTail.
 type StartLiveTailInput struct {
-	LogGroupIdentifiers   []string `json:"logGroupIdentifiers"`
-	LogStreamNames        []string `json:"logStreamNames"`
-	LogStreamNamePrefixes []string `json:"logStreamNamePrefixes"`
-	LogEventFilterPattern string   `json:"logEventFilterPattern"`
+	LogGroupIdentifiers   []string `json:"logGroupIdentifiers,omitzero"`
+	LogStreamNames        []string `json:"logStreamNames,omitzero"`
+	LogStreamNamePrefixes []string `json:"logStreamNamePrefixes,omitzero"`
+	LogEventFilterPattern string   `json:"logEventFilterPattern,omitzero"`
 }
 
 // StartLiveTailOutput is the output of StartLiveTail.
 type StartLiveTailOutput struct {
-	ResponseStream *StartLiveTailResponseStream `json:"responseStream"`
+	ResponseStream *StartLiveTailResponseStream `json:"responseStream,omitzero"`
 }
 
 // StartLiveTailResponseStream is a structure of the API.
 type StartLiveTailResponseStream struct {
-	SessionStart              *LiveTailSessionStart      `json:"sessionStart"`
-	SessionUpdate             *LiveTailSessionUpdate     `json:"sessionUpdate"`
-	SessionTimeoutException   *SessionTimeoutException   `json:"SessionTimeoutException"`
-	SessionStreamingException *SessionStreamingException `json:"SessionStreamingException"`
+	SessionStart              *LiveTailSessionStart      `json:"sessionStart,omitzero"`
+	SessionUpdate             *LiveTailSessionUpdate     `json:"sessionUpdate,omitzero"`
+	SessionTimeoutException   *SessionTimeoutException   `json:"SessionTimeoutException,omitzero"`
+	SessionStreamingException *SessionStreamingException `json:"SessionStreamingException,omitzero"`
 }
 
 // StartQueryInput is the input of StartQuery.
 type StartQueryInput struct {
-	QueryLanguage       string   `json:"queryLanguage"`
-	LogGroupName        string   `json:"logGroupName"`
-	LogGroupNames       []string `json:"logGroupNames"`
-	LogGroupIdentifiers []string `json:"logGroupIdentifiers"`
-	StartTime           *int64   `json:"startTime"`
-	EndTime             *int64   `json:"endTime"`
-	QueryString         string   `json:"queryString"`
-	Limit               *int32   `json:"limit"`
+	QueryLanguage       string   `json:"queryLanguage,omitzero"`
+	LogGroupName        string   `json:"logGroupName,omitzero"`
+	LogGroupNames       []string `json:"logGroupNames,omitzero"`
+	LogGroupIdentifiers []string `json:"logGroupIdentifiers,omitzero"`
+	StartTime           *int64   `json:"startTime,omitzero"`
+	EndTime             *int64   `json:"endTime,omitzero"`
+	QueryString         string   `json:"queryString,omitzero"`
+	Limit               *int32   `json:"limit,omitzero"`
 }
 
 // StartQueryOutput is the output of StartQuery.
 type StartQueryOutput struct {
-	QueryId string `json:"queryId"`
+	QueryId string `json:"queryId,omitzero"`
 }
 
 // StopQueryInput is the input of StopQuery.
 type StopQueryInput struct {
-	QueryId string `json:"queryId"`
+	QueryId string `json:"queryId,omitzero"`
 }
 
 // StopQueryOutput is the output of StopQuery.
 type StopQueryOutput struct {
-	Success *bool `json:"success"`
+	Success *bool `json:"success,omitzero"`
 }
 
 // SubscriptionFilter is a structure of the API.
 type SubscriptionFilter struct {
-	FilterName             string   `json:"filterName"`
-	LogGroupName           string   `json:"logGroupName"`
-	FilterPattern          string   `json:"filterPattern"`
-	DestinationArn         string   `json:"destinationArn"`
-	RoleArn                string   `json:"roleArn"`
-	Distribution           string   `json:"distribution"`
-	ApplyOnTransformedLogs *bool    `json:"applyOnTransformedLogs"`
-	CreationTime           *int64   `json:"creationTime"`
-	FieldSelectionCriteria string   `json:"fieldSelectionCriteria"`
-	EmitSystemFields       []string `json:"emitSystemFields"`
+	FilterName             string   `json:"filterName,omitzero"`
+	LogGroupName           string   `json:"logGroupName,omitzero"`
+	FilterPattern          string   `json:"filterPattern,omitzero"`
+	DestinationArn         string   `json:"destinationArn,omitzero"`
+	RoleArn                string   `json:"roleArn,omitzero"`
+	Distribution           string   `json:"distribution,omitzero"`
+	ApplyOnTransformedLogs *bool    `json:"applyOnTransformedLogs,omitzero"`
+	CreationTime           *int64   `json:"creationTime,omitzero"`
+	FieldSelectionCriteria string   `json:"fieldSelectionCriteria,omitzero"`
+	EmitSystemFields       []string `json:"emitSystemFields,omitzero"`
 }
 
 // SubstituteString is a structure of the API.
 type SubstituteString struct {
-	Entries []SubstituteStringEntry `json:"entries"`
+	Entries []SubstituteStringEntry `json:"entries,omitzero"`
 }
 
 // SubstituteStringEntry is a structure of the API.
 type SubstituteStringEntry struct {
-	Source string `json:"source"`
-	From   string `json:"from"`
-	To     string `json:"to"`
+	Source string `json:"source,omitzero"`
+	From   string `json:"from,omitzero"`
+	To     string `json:"to,omitzero"`
 }
 
 // SuppressionPeriod is a structure of the API.
 type SuppressionPeriod struct {
-	Value           *int32 `json:"value"`
-	SuppressionUnit string `json:"suppressionUnit"`
+	Value           *int32 `json:"value,omitzero"`
+	SuppressionUnit string `json:"suppressionUnit,omitzero"`
 }
 
 // TagFilter is a structure of the API.
 type TagFilter struct {
-	Key    string   `json:"key"`
-	Values []string `json:"values"`
+	Key    string   `json:"key,omitzero"`
+	Values []string `json:"values,omitzero"`
 }
 
 // TagLogGroupInput is the input of TagLogGroup.
 type TagLogGroupInput struct {
-	LogGroupName string            `json:"logGroupName"`
-	Tags         map[string]string `json:"tags"`
+	LogGroupName string            `json:"logGroupName,omitzero"`
+	Tags         map[string]string `json:"tags,omitzero"`
 }
 
 // TagResourceInput is the input of TagResource.
 type TagResourceInput struct {
-	ResourceArn string            `json:"resourceArn"`
-	Tags        map[string]string `json:"tags"`
+	ResourceArn string            `json:"resourceArn,omitzero"`
+	Tags        map[string]string `json:"tags,omitzero"`
 }
 
 // TestMetricFilterInput is the input of TestMetricFilter.
 type TestMetricFilterInput struct {
-	FilterPattern    string   `json:"filterPattern"`
-	LogEventMessages []string `json:"logEventMessages"`
+	FilterPattern    string   `json:"filterPattern,omitzero"`
+	LogEventMessages []string `json:"logEventMessages,omitzero"`
 }
 
 // TestMetricFilterOutput is the output of TestMetricFilter.
 type TestMetricFilterOutput struct {
-	Matches []MetricFilterMatchRecord `json:"matches"`
+	Matches []MetricFilterMatchRecord `json:"matches,omitzero"`
 }
 
 // TestTransformerInput is the input of TestTransformer.
 type TestTransformerInput struct {
-	TransformerConfig []Processor `json:"transformerConfig"`
-	LogEventMessages  []string    `json:"logEventMessages"`
+	TransformerConfig []Processor `json:"transformerConfig,omitzero"`
+	LogEventMessages  []string    `json:"logEventMessages,omitzero"`
 }
 
 // TestTransformerOutput is the output of TestTransformer.
 type TestTransformerOutput struct {
-	TransformedLogs []TransformedLogRecord `json:"transformedLogs"`
+	TransformedLogs []TransformedLogRecord `json:"transformedLogs,omitzero"`
 }
 
 // TransformedLogRecord is a structure of the API.
 type TransformedLogRecord struct {
-	EventNumber             *int64 `json:"eventNumber"`
-	EventMessage            string `json:"eventMessage"`
-	TransformedEventMessage string `json:"transformedEventMessage"`
+	EventNumber             *int64 `json:"eventNumber,omitzero"`
+	EventMessage            string `json:"eventMessage,omitzero"`
+	TransformedEventMessage string `json:"transformedEventMessage,omitzero"`
 }
 
 // TriggerHistoryRecord is a structure of the API.
 type TriggerHistoryRecord struct {
-	QueryId            string                      `json:"queryId"`
-	ExecutionStatus    string                      `json:"executionStatus"`
-	TriggeredTimestamp *int64                      `json:"triggeredTimestamp"`
-	ErrorMessage       string                      `json:"errorMessage"`
-	Destinations       []ScheduledQueryDestination `json:"destinations"`
+	QueryId            string                      `json:"queryId,omitzero"`
+	ExecutionStatus    string                      `json:"executionStatus,omitzero"`
+	TriggeredTimestamp *int64                      `json:"triggeredTimestamp,omitzero"`
+	ErrorMessage       string                      `json:"errorMessage,omitzero"`
+	Destinations       []ScheduledQueryDestination `json:"destinations,omitzero"`
 }
 
 // TrimString is a structure of the API.
 type TrimString struct {
-	WithKeys []string `json:"withKeys"`
+	WithKeys []string `json:"withKeys,omitzero"`
 }
 
 // TypeConverter is a structure of the API.
 type TypeConverter struct {
-	Entries []TypeConverterEntry `json:"entries"`
+	Entries []TypeConverterEntry `json:"entries,omitzero"`
 }
 
 // TypeConverterEntry is a structure of the API.
 type TypeConverterEntry struct {
-	Key  string `json:"key"`
-	Type string `json:"type"`
+	Key  string `json:"key,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // UntagLogGroupInput is the input of UntagLogGroup.
 type UntagLogGroupInput struct {
-	LogGroupName string   `json:"logGroupName"`
-	Tags         []string `json:"tags"`
+	LogGroupName string   `json:"logGroupName,omitzero"`
+	Tags         []string `json:"tags,omitzero"`
 }
 
 // UntagResourceInput is the input of UntagResource.
 type UntagResourceInput struct {
-	ResourceArn string   `json:"resourceArn"`
-	TagKeys     []string `json:"tagKeys"`
+	ResourceArn string   `json:"resourceArn,omitzero"`
+	TagKeys     []string `json:"tagKeys,omitzero"`
 }
 
 // UpdateAnomalyInput is the input of UpdateAnomaly.
 type UpdateAnomalyInput struct {
-	AnomalyId          string             `json:"anomalyId"`
-	PatternId          string             `json:"patternId"`
-	AnomalyDetectorArn string             `json:"anomalyDetectorArn"`
-	SuppressionType    string             `json:"suppressionType"`
-	SuppressionPeriod  *SuppressionPeriod `json:"suppressionPeriod"`
-	Baseline           *bool              `json:"baseline"`
+	AnomalyId          string             `json:"anomalyId,omitzero"`
+	PatternId          string             `json:"patternId,omitzero"`
+	AnomalyDetectorArn string             `json:"anomalyDetectorArn,omitzero"`
+	SuppressionType    string             `json:"suppressionType,omitzero"`
+	SuppressionPeriod  *SuppressionPeriod `json:"suppressionPeriod,omitzero"`
+	Baseline           *bool              `json:"baseline,omitzero"`
 }
 
 // UpdateDeliveryConfigurationInput is the input of UpdateDeliveryConfiguration.
 type UpdateDeliveryConfigurationInput struct {
-	Id                      string                   `json:"id"`
-	RecordFields            []string                 `json:"recordFields"`
-	FieldDelimiter          string                   `json:"fieldDelimiter"`
-	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration"`
+	Id                      string                   `json:"id,omitzero"`
+	RecordFields            []string                 `json:"recordFields,omitzero"`
+	FieldDelimiter          string                   `json:"fieldDelimiter,omitzero"`
+	S3DeliveryConfiguration *S3DeliveryConfiguration `json:"s3DeliveryConfiguration,omitzero"`
 }
 
 // UpdateDeliveryConfigurationOutput is the output of UpdateDeliveryConfiguration.
@@ -2208,69 +2208,69 @@ type UpdateDeliveryConfigurationOutput struct {
 
 // UpdateLogAnomalyDetectorInput is the input of UpdateLogAnomalyDetector.
 type UpdateLogAnomalyDetectorInput struct {
-	AnomalyDetectorArn    string `json:"anomalyDetectorArn"`
-	EvaluationFrequency   string `json:"evaluationFrequency"`
-	FilterPattern         string `json:"filterPattern"`
-	AnomalyVisibilityTime *int64 `json:"anomalyVisibilityTime"`
-	Enabled               *bool  `json:"enabled"`
+	AnomalyDetectorArn    string `json:"anomalyDetectorArn,omitzero"`
+	EvaluationFrequency   string `json:"evaluationFrequency,omitzero"`
+	FilterPattern         string `json:"filterPattern,omitzero"`
+	AnomalyVisibilityTime *int64 `json:"anomalyVisibilityTime,omitzero"`
+	Enabled               *bool  `json:"enabled,omitzero"`
 }
 
 // UpdateLookupTableInput is the input of UpdateLookupTable.
 type UpdateLookupTableInput struct {
-	LookupTableArn string `json:"lookupTableArn"`
-	Description    string `json:"description"`
-	TableBody      string `json:"tableBody"`
-	KmsKeyId       string `json:"kmsKeyId"`
+	LookupTableArn string `json:"lookupTableArn,omitzero"`
+	Description    string `json:"description,omitzero"`
+	TableBody      string `json:"tableBody,omitzero"`
+	KmsKeyId       string `json:"kmsKeyId,omitzero"`
 }
 
 // UpdateLookupTableOutput is the output of UpdateLookupTable.
 type UpdateLookupTableOutput struct {
-	LookupTableArn  string `json:"lookupTableArn"`
-	LastUpdatedTime *int64 `json:"lastUpdatedTime"`
+	LookupTableArn  string `json:"lookupTableArn,omitzero"`
+	LastUpdatedTime *int64 `json:"lastUpdatedTime,omitzero"`
 }
 
 // UpdateScheduledQueryInput is the input of UpdateScheduledQuery.
 type UpdateScheduledQueryInput struct {
-	Identifier               string                    `json:"identifier"`
-	Description              string                    `json:"description"`
-	QueryLanguage            string                    `json:"queryLanguage"`
-	QueryString              string                    `json:"queryString"`
-	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers"`
-	ScheduleExpression       string                    `json:"scheduleExpression"`
-	Timezone                 string                    `json:"timezone"`
-	StartTimeOffset          *int64                    `json:"startTimeOffset"`
-	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration"`
-	ScheduleStartTime        *int64                    `json:"scheduleStartTime"`
-	ScheduleEndTime          *int64                    `json:"scheduleEndTime"`
-	ExecutionRoleArn         string                    `json:"executionRoleArn"`
-	State                    string                    `json:"state"`
+	Identifier               string                    `json:"identifier,omitzero"`
+	Description              string                    `json:"description,omitzero"`
+	QueryLanguage            string                    `json:"queryLanguage,omitzero"`
+	QueryString              string                    `json:"queryString,omitzero"`
+	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers,omitzero"`
+	ScheduleExpression       string                    `json:"scheduleExpression,omitzero"`
+	Timezone                 string                    `json:"timezone,omitzero"`
+	StartTimeOffset          *int64                    `json:"startTimeOffset,omitzero"`
+	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration,omitzero"`
+	ScheduleStartTime        *int64                    `json:"scheduleStartTime,omitzero"`
+	ScheduleEndTime          *int64                    `json:"scheduleEndTime,omitzero"`
+	ExecutionRoleArn         string                    `json:"executionRoleArn,omitzero"`
+	State                    string                    `json:"state,omitzero"`
 }
 
 // UpdateScheduledQueryOutput is the output of UpdateScheduledQuery.
 type UpdateScheduledQueryOutput struct {
-	ScheduledQueryArn        string                    `json:"scheduledQueryArn"`
-	Name                     string                    `json:"name"`
-	Description              string                    `json:"description"`
-	QueryLanguage            string                    `json:"queryLanguage"`
-	QueryString              string                    `json:"queryString"`
-	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers"`
-	ScheduleExpression       string                    `json:"scheduleExpression"`
-	Timezone                 string                    `json:"timezone"`
-	StartTimeOffset          *int64                    `json:"startTimeOffset"`
-	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration"`
-	State                    string                    `json:"state"`
-	LastTriggeredTime        *int64                    `json:"lastTriggeredTime"`
-	LastExecutionStatus      string                    `json:"lastExecutionStatus"`
-	ScheduleStartTime        *int64                    `json:"scheduleStartTime"`
-	ScheduleEndTime          *int64                    `json:"scheduleEndTime"`
-	ExecutionRoleArn         string                    `json:"executionRoleArn"`
-	CreationTime             *int64                    `json:"creationTime"`
-	LastUpdatedTime          *int64                    `json:"lastUpdatedTime"`
+	ScheduledQueryArn        string                    `json:"scheduledQueryArn,omitzero"`
+	Name                     string                    `json:"name,omitzero"`
+	Description              string                    `json:"description,omitzero"`
+	QueryLanguage            string                    `json:"queryLanguage,omitzero"`
+	QueryString              string                    `json:"queryString,omitzero"`
+	LogGroupIdentifiers      []string                  `json:"logGroupIdentifiers,omitzero"`
+	ScheduleExpression       string                    `json:"scheduleExpression,omitzero"`
+	Timezone                 string                    `json:"timezone,omitzero"`
+	StartTimeOffset          *int64                    `json:"startTimeOffset,omitzero"`
+	DestinationConfiguration *DestinationConfiguration `json:"destinationConfiguration,omitzero"`
+	State                    string                    `json:"state,omitzero"`
+	LastTriggeredTime        *int64                    `json:"lastTriggeredTime,omitzero"`
+	LastExecutionStatus      string                    `json:"lastExecutionStatus,omitzero"`
+	ScheduleStartTime        *int64                    `json:"scheduleStartTime,omitzero"`
+	ScheduleEndTime          *int64                    `json:"scheduleEndTime,omitzero"`
+	ExecutionRoleArn         string                    `json:"executionRoleArn,omitzero"`
+	CreationTime             *int64                    `json:"creationTime,omitzero"`
+	LastUpdatedTime          *int64                    `json:"lastUpdatedTime,omitzero"`
 }
 
 // UpperCaseString is a structure of the API.
 type UpperCaseString struct {
-	WithKeys []string `json:"withKeys"`
+	WithKeys []string `json:"withKeys,omitzero"`
 }
 
 // AssociateKmsKeyOutput is empty.

@@ -15,124 +15,124 @@ import (
 
 // AssumeRoleInput is the input of AssumeRole.
 type AssumeRoleInput struct {
-	RoleArn           string                 `json:"RoleArn"`
-	RoleSessionName   string                 `json:"RoleSessionName"`
-	PolicyArns        []PolicyDescriptorType `json:"PolicyArns"`
-	Policy            string                 `json:"Policy"`
-	DurationSeconds   *int32                 `json:"DurationSeconds"`
-	Tags              []Tag                  `json:"Tags"`
-	TransitiveTagKeys []string               `json:"TransitiveTagKeys"`
-	ExternalId        string                 `json:"ExternalId"`
-	SerialNumber      string                 `json:"SerialNumber"`
-	TokenCode         string                 `json:"TokenCode"`
-	SourceIdentity    string                 `json:"SourceIdentity"`
-	ProvidedContexts  []ProvidedContext      `json:"ProvidedContexts"`
+	RoleArn           string                 `json:"RoleArn,omitzero"`
+	RoleSessionName   string                 `json:"RoleSessionName,omitzero"`
+	PolicyArns        []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	Policy            string                 `json:"Policy,omitzero"`
+	DurationSeconds   *int32                 `json:"DurationSeconds,omitzero"`
+	Tags              []Tag                  `json:"Tags,omitzero"`
+	TransitiveTagKeys []string               `json:"TransitiveTagKeys,omitzero"`
+	ExternalId        string                 `json:"ExternalId,omitzero"`
+	SerialNumber      string                 `json:"SerialNumber,omitzero"`
+	TokenCode         string                 `json:"TokenCode,omitzero"`
+	SourceIdentity    string                 `json:"SourceIdentity,omitzero"`
+	ProvidedContexts  []ProvidedContext      `json:"ProvidedContexts,omitzero"`
 }
 
 // AssumeRoleOutput is the output of AssumeRole.
 type AssumeRoleOutput struct {
-	Credentials      *Credentials     `json:"Credentials"`
-	AssumedRoleUser  *AssumedRoleUser `json:"AssumedRoleUser"`
-	PackedPolicySize *int32           `json:"PackedPolicySize"`
-	SourceIdentity   string           `json:"SourceIdentity"`
+	Credentials      *Credentials     `json:"Credentials,omitzero"`
+	AssumedRoleUser  *AssumedRoleUser `json:"AssumedRoleUser,omitzero"`
+	PackedPolicySize *int32           `json:"PackedPolicySize,omitzero"`
+	SourceIdentity   string           `json:"SourceIdentity,omitzero"`
 }
 
 // AssumeRoleWithSAMLInput is the input of AssumeRoleWithSAML.
 type AssumeRoleWithSAMLInput struct {
-	RoleArn         string                 `json:"RoleArn"`
-	PrincipalArn    string                 `json:"PrincipalArn"`
-	SAMLAssertion   string                 `json:"SAMLAssertion"`
-	PolicyArns      []PolicyDescriptorType `json:"PolicyArns"`
-	Policy          string                 `json:"Policy"`
-	DurationSeconds *int32                 `json:"DurationSeconds"`
+	RoleArn         string                 `json:"RoleArn,omitzero"`
+	PrincipalArn    string                 `json:"PrincipalArn,omitzero"`
+	SAMLAssertion   string                 `json:"SAMLAssertion,omitzero"`
+	PolicyArns      []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	Policy          string                 `json:"Policy,omitzero"`
+	DurationSeconds *int32                 `json:"DurationSeconds,omitzero"`
 }
 
 // AssumeRoleWithSAMLOutput is the output of AssumeRoleWithSAML.
 type AssumeRoleWithSAMLOutput struct {
-	Credentials      *Credentials     `json:"Credentials"`
-	AssumedRoleUser  *AssumedRoleUser `json:"AssumedRoleUser"`
-	PackedPolicySize *int32           `json:"PackedPolicySize"`
-	Subject          string           `json:"Subject"`
-	SubjectType      string           `json:"SubjectType"`
-	Issuer           string           `json:"Issuer"`
-	Audience         string           `json:"Audience"`
-	NameQualifier    string           `json:"NameQualifier"`
-	SourceIdentity   string           `json:"SourceIdentity"`
+	Credentials      *Credentials     `json:"Credentials,omitzero"`
+	AssumedRoleUser  *AssumedRoleUser `json:"AssumedRoleUser,omitzero"`
+	PackedPolicySize *int32           `json:"PackedPolicySize,omitzero"`
+	Subject          string           `json:"Subject,omitzero"`
+	SubjectType      string           `json:"SubjectType,omitzero"`
+	Issuer           string           `json:"Issuer,omitzero"`
+	Audience         string           `json:"Audience,omitzero"`
+	NameQualifier    string           `json:"NameQualifier,omitzero"`
+	SourceIdentity   string           `json:"SourceIdentity,omitzero"`
 }
 
 // AssumeRoleWithWebIdentityInput is the input of AssumeRoleWithWebIdentity.
 type AssumeRoleWithWebIdentityInput struct {
-	RoleArn          string                 `json:"RoleArn"`
-	RoleSessionName  string                 `json:"RoleSessionName"`
-	WebIdentityToken string                 `json:"WebIdentityToken"`
-	ProviderId       string                 `json:"ProviderId"`
-	PolicyArns       []PolicyDescriptorType `json:"PolicyArns"`
-	Policy           string                 `json:"Policy"`
-	DurationSeconds  *int32                 `json:"DurationSeconds"`
+	RoleArn          string                 `json:"RoleArn,omitzero"`
+	RoleSessionName  string                 `json:"RoleSessionName,omitzero"`
+	WebIdentityToken string                 `json:"WebIdentityToken,omitzero"`
+	ProviderId       string                 `json:"ProviderId,omitzero"`
+	PolicyArns       []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	Policy           string                 `json:"Policy,omitzero"`
+	DurationSeconds  *int32                 `json:"DurationSeconds,omitzero"`
 }
 
 // AssumeRoleWithWebIdentityOutput is the output of AssumeRoleWithWebIdentity.
 type AssumeRoleWithWebIdentityOutput struct {
-	Credentials                 *Credentials     `json:"Credentials"`
-	SubjectFromWebIdentityToken string           `json:"SubjectFromWebIdentityToken"`
-	AssumedRoleUser             *AssumedRoleUser `json:"AssumedRoleUser"`
-	PackedPolicySize            *int32           `json:"PackedPolicySize"`
-	Provider                    string           `json:"Provider"`
-	Audience                    string           `json:"Audience"`
-	SourceIdentity              string           `json:"SourceIdentity"`
+	Credentials                 *Credentials     `json:"Credentials,omitzero"`
+	SubjectFromWebIdentityToken string           `json:"SubjectFromWebIdentityToken,omitzero"`
+	AssumedRoleUser             *AssumedRoleUser `json:"AssumedRoleUser,omitzero"`
+	PackedPolicySize            *int32           `json:"PackedPolicySize,omitzero"`
+	Provider                    string           `json:"Provider,omitzero"`
+	Audience                    string           `json:"Audience,omitzero"`
+	SourceIdentity              string           `json:"SourceIdentity,omitzero"`
 }
 
 // AssumeRootInput is the input of AssumeRoot.
 type AssumeRootInput struct {
-	TargetPrincipal string                `json:"TargetPrincipal"`
-	TaskPolicyArn   *PolicyDescriptorType `json:"TaskPolicyArn"`
-	DurationSeconds *int32                `json:"DurationSeconds"`
+	TargetPrincipal string                `json:"TargetPrincipal,omitzero"`
+	TaskPolicyArn   *PolicyDescriptorType `json:"TaskPolicyArn,omitzero"`
+	DurationSeconds *int32                `json:"DurationSeconds,omitzero"`
 }
 
 // AssumeRootOutput is the output of AssumeRoot.
 type AssumeRootOutput struct {
-	Credentials    *Credentials `json:"Credentials"`
-	SourceIdentity string       `json:"SourceIdentity"`
+	Credentials    *Credentials `json:"Credentials,omitzero"`
+	SourceIdentity string       `json:"SourceIdentity,omitzero"`
 }
 
 // AssumedRoleUser is a structure of the API.
 type AssumedRoleUser struct {
-	AssumedRoleId string `json:"AssumedRoleId"`
-	Arn           string `json:"Arn"`
+	AssumedRoleId string `json:"AssumedRoleId,omitzero"`
+	Arn           string `json:"Arn,omitzero"`
 }
 
 // Credentials is a structure of the API.
 type Credentials struct {
-	AccessKeyId     string     `json:"AccessKeyId"`
-	SecretAccessKey string     `json:"SecretAccessKey"`
-	SessionToken    string     `json:"SessionToken"`
-	Expiration      *time.Time `json:"Expiration"`
+	AccessKeyId     string     `json:"AccessKeyId,omitzero"`
+	SecretAccessKey string     `json:"SecretAccessKey,omitzero"`
+	SessionToken    string     `json:"SessionToken,omitzero"`
+	Expiration      *time.Time `json:"Expiration,omitzero"`
 }
 
 // DecodeAuthorizationMessageInput is the input of DecodeAuthorizationMessage.
 type DecodeAuthorizationMessageInput struct {
-	EncodedMessage string `json:"EncodedMessage"`
+	EncodedMessage string `json:"EncodedMessage,omitzero"`
 }
 
 // DecodeAuthorizationMessageOutput is the output of DecodeAuthorizationMessage.
 type DecodeAuthorizationMessageOutput struct {
-	DecodedMessage string `json:"DecodedMessage"`
+	DecodedMessage string `json:"DecodedMessage,omitzero"`
 }
 
 // FederatedUser is a structure of the API.
 type FederatedUser struct {
-	FederatedUserId string `json:"FederatedUserId"`
-	Arn             string `json:"Arn"`
+	FederatedUserId string `json:"FederatedUserId,omitzero"`
+	Arn             string `json:"Arn,omitzero"`
 }
 
 // GetAccessKeyInfoInput is the input of GetAccessKeyInfo.
 type GetAccessKeyInfoInput struct {
-	AccessKeyId string `json:"AccessKeyId"`
+	AccessKeyId string `json:"AccessKeyId,omitzero"`
 }
 
 // GetAccessKeyInfoOutput is the output of GetAccessKeyInfo.
 type GetAccessKeyInfoOutput struct {
-	Account string `json:"Account"`
+	Account string `json:"Account,omitzero"`
 }
 
 // GetCallerIdentityInput is the input of GetCallerIdentity.
@@ -141,80 +141,80 @@ type GetCallerIdentityInput struct {
 
 // GetCallerIdentityOutput is the output of GetCallerIdentity.
 type GetCallerIdentityOutput struct {
-	UserId  string `json:"UserId"`
-	Account string `json:"Account"`
-	Arn     string `json:"Arn"`
+	UserId  string `json:"UserId,omitzero"`
+	Account string `json:"Account,omitzero"`
+	Arn     string `json:"Arn,omitzero"`
 }
 
 // GetDelegatedAccessTokenInput is the input of GetDelegatedAccessToken.
 type GetDelegatedAccessTokenInput struct {
-	TradeInToken string `json:"TradeInToken"`
+	TradeInToken string `json:"TradeInToken,omitzero"`
 }
 
 // GetDelegatedAccessTokenOutput is the output of GetDelegatedAccessToken.
 type GetDelegatedAccessTokenOutput struct {
-	Credentials      *Credentials `json:"Credentials"`
-	PackedPolicySize *int32       `json:"PackedPolicySize"`
-	AssumedPrincipal string       `json:"AssumedPrincipal"`
+	Credentials      *Credentials `json:"Credentials,omitzero"`
+	PackedPolicySize *int32       `json:"PackedPolicySize,omitzero"`
+	AssumedPrincipal string       `json:"AssumedPrincipal,omitzero"`
 }
 
 // GetFederationTokenInput is the input of GetFederationToken.
 type GetFederationTokenInput struct {
-	Name            string                 `json:"Name"`
-	Policy          string                 `json:"Policy"`
-	PolicyArns      []PolicyDescriptorType `json:"PolicyArns"`
-	DurationSeconds *int32                 `json:"DurationSeconds"`
-	Tags            []Tag                  `json:"Tags"`
+	Name            string                 `json:"Name,omitzero"`
+	Policy          string                 `json:"Policy,omitzero"`
+	PolicyArns      []PolicyDescriptorType `json:"PolicyArns,omitzero"`
+	DurationSeconds *int32                 `json:"DurationSeconds,omitzero"`
+	Tags            []Tag                  `json:"Tags,omitzero"`
 }
 
 // GetFederationTokenOutput is the output of GetFederationToken.
 type GetFederationTokenOutput struct {
-	Credentials      *Credentials   `json:"Credentials"`
-	FederatedUser    *FederatedUser `json:"FederatedUser"`
-	PackedPolicySize *int32         `json:"PackedPolicySize"`
+	Credentials      *Credentials   `json:"Credentials,omitzero"`
+	FederatedUser    *FederatedUser `json:"FederatedUser,omitzero"`
+	PackedPolicySize *int32         `json:"PackedPolicySize,omitzero"`
 }
 
 // GetSessionTokenInput is the input of GetSessionToken.
 type GetSessionTokenInput struct {
-	DurationSeconds *int32 `json:"DurationSeconds"`
-	SerialNumber    string `json:"SerialNumber"`
-	TokenCode       string `json:"TokenCode"`
+	DurationSeconds *int32 `json:"DurationSeconds,omitzero"`
+	SerialNumber    string `json:"SerialNumber,omitzero"`
+	TokenCode       string `json:"TokenCode,omitzero"`
 }
 
 // GetSessionTokenOutput is the output of GetSessionToken.
 type GetSessionTokenOutput struct {
-	Credentials *Credentials `json:"Credentials"`
+	Credentials *Credentials `json:"Credentials,omitzero"`
 }
 
 // GetWebIdentityTokenInput is the input of GetWebIdentityToken.
 type GetWebIdentityTokenInput struct {
-	Audience         []string `json:"Audience"`
-	DurationSeconds  *int32   `json:"DurationSeconds"`
-	SigningAlgorithm string   `json:"SigningAlgorithm"`
-	Tags             []Tag    `json:"Tags"`
+	Audience         []string `json:"Audience,omitzero"`
+	DurationSeconds  *int32   `json:"DurationSeconds,omitzero"`
+	SigningAlgorithm string   `json:"SigningAlgorithm,omitzero"`
+	Tags             []Tag    `json:"Tags,omitzero"`
 }
 
 // GetWebIdentityTokenOutput is the output of GetWebIdentityToken.
 type GetWebIdentityTokenOutput struct {
-	WebIdentityToken string     `json:"WebIdentityToken"`
-	Expiration       *time.Time `json:"Expiration"`
+	WebIdentityToken string     `json:"WebIdentityToken,omitzero"`
+	Expiration       *time.Time `json:"Expiration,omitzero"`
 }
 
 // PolicyDescriptorType is a structure of the API.
 type PolicyDescriptorType struct {
-	Arn string `json:"arn"`
+	Arn string `json:"arn,omitzero"`
 }
 
 // ProvidedContext is a structure of the API.
 type ProvidedContext struct {
-	ProviderArn      string `json:"ProviderArn"`
-	ContextAssertion string `json:"ContextAssertion"`
+	ProviderArn      string `json:"ProviderArn,omitzero"`
+	ContextAssertion string `json:"ContextAssertion,omitzero"`
 }
 
 // Tag is a structure of the API.
 type Tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+	Key   string `json:"Key,omitzero"`
+	Value string `json:"Value,omitzero"`
 }
 
 // Service is STS as its room implements it: one method per operation of the model. An
