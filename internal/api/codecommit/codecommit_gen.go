@@ -189,6 +189,16 @@ type BranchInfo struct {
 	CommitId   string `json:"commitId,omitzero"`
 }
 
+// CancelUploadArchiveInput is the input of CancelUploadArchive.
+type CancelUploadArchiveInput struct {
+	RepositoryName string `json:"repositoryName"`
+	UploadId       string `json:"uploadId"`
+}
+
+// CancelUploadArchiveOutput is the output of CancelUploadArchive.
+type CancelUploadArchiveOutput struct {
+}
+
 // Comment is a structure of the API.
 type Comment struct {
 	CommentId          string           `json:"commentId,omitzero"`
@@ -814,6 +824,19 @@ type GetRepositoryTriggersInput struct {
 type GetRepositoryTriggersOutput struct {
 	ConfigurationId string              `json:"configurationId,omitzero"`
 	Triggers        []RepositoryTrigger `json:"triggers,omitzero"`
+}
+
+// GetUploadArchiveStatusInput is the input of GetUploadArchiveStatus.
+type GetUploadArchiveStatusInput struct {
+	RepositoryName string `json:"repositoryName"`
+	UploadId       string `json:"uploadId"`
+}
+
+// GetUploadArchiveStatusOutput is the output of GetUploadArchiveStatus.
+type GetUploadArchiveStatusOutput struct {
+	Status       string `json:"status"`
+	ErrorCode    string `json:"errorCode"`
+	ErrorMessage string `json:"errorMessage"`
 }
 
 // IsBinaryFile is a structure of the API.
@@ -1505,6 +1528,20 @@ type UpdateRepositoryNameInput struct {
 	NewName string `json:"newName,omitzero"`
 }
 
+// UploadArchiveInput is the input of UploadArchive.
+type UploadArchiveInput struct {
+	RepositoryName string `json:"repositoryName"`
+	CommitId       string `json:"commitId"`
+	S3Bucket       string `json:"s3Bucket"`
+	S3Key          string `json:"s3Key"`
+	KmsKeyId       string `json:"kmsKeyId"`
+}
+
+// UploadArchiveOutput is the output of UploadArchive.
+type UploadArchiveOutput struct {
+	UploadId string `json:"uploadId"`
+}
+
 // UserInfo is a structure of the API.
 type UserInfo struct {
 	Name  string `json:"name,omitzero"`
@@ -1629,6 +1666,9 @@ type Service interface {
 	UpdateRepositoryDescription(ctx context.Context, in *UpdateRepositoryDescriptionInput) (*UpdateRepositoryDescriptionOutput, error)
 	UpdateRepositoryEncryptionKey(ctx context.Context, in *UpdateRepositoryEncryptionKeyInput) (*UpdateRepositoryEncryptionKeyOutput, error)
 	UpdateRepositoryName(ctx context.Context, in *UpdateRepositoryNameInput) (*UpdateRepositoryNameOutput, error)
+	UploadArchive(ctx context.Context, in *UploadArchiveInput) (*UploadArchiveOutput, error)
+	GetUploadArchiveStatus(ctx context.Context, in *GetUploadArchiveStatusInput) (*GetUploadArchiveStatusOutput, error)
+	CancelUploadArchive(ctx context.Context, in *CancelUploadArchiveInput) (*CancelUploadArchiveOutput, error)
 }
 
 // Unimplemented refuses every operation with the unknown-operation error (N-18); rooms
@@ -2030,6 +2070,21 @@ func (Unimplemented) UpdateRepositoryName(context.Context, *UpdateRepositoryName
 	return nil, api.Unsupported("CodeCommit", "UpdateRepositoryName")
 }
 
+// UploadArchive refuses.
+func (Unimplemented) UploadArchive(context.Context, *UploadArchiveInput) (*UploadArchiveOutput, error) {
+	return nil, api.Unsupported("CodeCommit", "UploadArchive")
+}
+
+// GetUploadArchiveStatus refuses.
+func (Unimplemented) GetUploadArchiveStatus(context.Context, *GetUploadArchiveStatusInput) (*GetUploadArchiveStatusOutput, error) {
+	return nil, api.Unsupported("CodeCommit", "GetUploadArchiveStatus")
+}
+
+// CancelUploadArchive refuses.
+func (Unimplemented) CancelUploadArchive(context.Context, *CancelUploadArchiveInput) (*CancelUploadArchiveOutput, error) {
+	return nil, api.Unsupported("CodeCommit", "CancelUploadArchive")
+}
+
 // Shapes is the table of shapes that the runtime decodes, checks and encodes by.
 var Shapes = api.NewTable(shapes)
 
@@ -2383,6 +2438,17 @@ var shapes = []api.Shape{
 	346: {Kind: api.Structure, Name: "UpdateRepositoryEncryptionKeyInput", Members: []api.Member{{Name: "repositoryName", Shape: 2, Required: true}, {Name: "kmsKeyId", Shape: 78, Required: true}}},
 	347: {Kind: api.Structure, Name: "UpdateRepositoryEncryptionKeyOutput", Members: []api.Member{{Name: "repositoryId", Shape: 70}, {Name: "kmsKeyId", Shape: 78}, {Name: "originalKmsKeyId", Shape: 78}}},
 	348: {Kind: api.Structure, Name: "UpdateRepositoryNameInput", Members: []api.Member{{Name: "oldName", Shape: 2, Required: true}, {Name: "newName", Shape: 2, Required: true}}},
+	349: {Kind: api.Structure, Name: "UploadArchiveInput", Members: []api.Member{{Name: "repositoryName", Shape: 2, Required: true}, {Name: "commitId", Shape: 47, Required: true}, {Name: "s3Bucket", Shape: 350, Required: true}, {Name: "s3Key", Shape: 351, Required: true}, {Name: "kmsKeyId", Shape: 352}}},
+	350: {Kind: api.String, HasMin: true, Min: 3, HasMax: true, Max: 63},
+	351: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 1024},
+	352: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 2048},
+	353: {Kind: api.Structure, Name: "UploadArchiveOutput", Members: []api.Member{{Name: "uploadId", Shape: 354}}},
+	354: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 100},
+	355: {Kind: api.Structure, Name: "GetUploadArchiveStatusInput", Members: []api.Member{{Name: "repositoryName", Shape: 2, Required: true}, {Name: "uploadId", Shape: 354, Required: true}}},
+	356: {Kind: api.Structure, Name: "GetUploadArchiveStatusOutput", Members: []api.Member{{Name: "status", Shape: 357}, {Name: "errorCode", Shape: 8}, {Name: "errorMessage", Shape: 9}}},
+	357: {Kind: api.String, Enum: []string{"InProgress", "Completed", "Failed", "Cancelled"}},
+	358: {Kind: api.Structure, Name: "CancelUploadArchiveInput", Members: []api.Member{{Name: "repositoryName", Shape: 2, Required: true}, {Name: "uploadId", Shape: 354, Required: true}}},
+	359: {Kind: api.Structure, Name: "CancelUploadArchiveOutput"},
 }
 
 // New makes s answerable by the door.
@@ -2581,6 +2647,7 @@ func New(s Service) *api.Service {
 			{Class: "TipsDivergenceExceededException", Status: 400},
 			{Class: "TitleRequiredException", Status: 400},
 			{Class: "TooManyTagsException", Status: 400},
+			{Class: "UploadDoesNotExistException", Status: 400},
 		},
 		Operations: api.Operations(
 			api.NewOperation("AssociateApprovalRuleTemplateWithRepository", 0, -1, s.AssociateApprovalRuleTemplateWithRepository),
@@ -2662,6 +2729,9 @@ func New(s Service) *api.Service {
 			api.NewOperation("UpdateRepositoryDescription", 345, -1, s.UpdateRepositoryDescription),
 			api.NewOperation("UpdateRepositoryEncryptionKey", 346, 347, s.UpdateRepositoryEncryptionKey),
 			api.NewOperation("UpdateRepositoryName", 348, -1, s.UpdateRepositoryName),
+			api.NewOperation("UploadArchive", 349, 353, s.UploadArchive),
+			api.NewOperation("GetUploadArchiveStatus", 355, 356, s.GetUploadArchiveStatus),
+			api.NewOperation("CancelUploadArchive", 358, 359, s.CancelUploadArchive),
 		),
 	}
 }

@@ -69,6 +69,14 @@ type override struct {
 	MaxBody int64                    `json:"maxBody"`
 	Why     string                   `json:"why"`
 	Shapes  map[string]shapeOverride `json:"shapes"`
+	// Own are operations that the published model does not have, with their shapes.
+	Own *ownOperations `json:"own"`
+}
+
+type ownOperations struct {
+	Why        string            `json:"why"`
+	Operations []operation       `json:"operations"`
+	Shapes     map[string]*shape `json:"shapes"`
 }
 
 type shapeOverride struct {
@@ -129,6 +137,19 @@ func (m *model) apply(o *override) error {
 			s.Max = so.Max
 		}
 	}
+	if o.Own == nil {
+		return nil
+	}
+	if o.Own.Why == "" {
+		return fmt.Errorf("own operations without why")
+	}
+	for name, s := range o.Own.Shapes {
+		if m.Shapes[name] != nil {
+			return fmt.Errorf("own shape %s is one of the model", name)
+		}
+		m.Shapes[name] = s
+	}
+	m.Operations = append(m.Operations, o.Own.Operations...)
 	return nil
 }
 
