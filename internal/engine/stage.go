@@ -85,7 +85,7 @@ func (st *step) enter(e *Execution) {
 
 // setStage records the status of the stage an execution is in.
 func (st *step) setStage(e *Execution, status pipeline.Status) {
-	e.Runs[e.Stage].Status = status
+	e.Runs[e.Stage].Status, e.Runs[e.Stage].Touched = status, st.s.Seq
 	if stage := st.s.Stages[e.Stage]; stage != nil && stage.Latest != nil && stage.Latest.ID == e.ID {
 		stage.Latest.Status = status
 	}

@@ -197,6 +197,8 @@ type StageRun struct {
 	Retried   time.Time `json:"retried,omitzero"`
 	Manual    int       `json:"manual,omitempty"`
 	Automatic int       `json:"automatic,omitempty"`
+
+	Touched int64 `json:"touched"`
 }
 
 // ActionRun is one run of one action (S-115).
