@@ -19,6 +19,7 @@ BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 # Packages whose tests touch no disk, network or clock; they run in `make check`.
 PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/engine)
 
+.NOTPARALLEL:
 .PHONY: help check build demo test setup lint e2e bench clean
 
 help: ## list the targets
@@ -29,7 +30,7 @@ check: ## what must hold before every commit; under a minute
 	  [ -z "$$out" ] || { echo "gofmt -w these:"; echo "$$out"; exit 1; } >&2
 	@scripts/check-generated
 	@go vet ./...
-	@go test -short -timeout 60s ./internal/house $(PURE:%=./%/...)
+	@go test -short -timeout 2m ./internal/house $(PURE:%=./%/...)
 
 build: ## bin/penstock, static and stripped
 	@go build $(BUILD) -o bin/penstock ./cmd/penstock
@@ -49,10 +50,10 @@ test: setup check lint build ## everything
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## the scripts that drive the real binary with real clients
-	@PENSTOCK=$(CURDIR)/bin/penstock go test -count=1 -timeout 20m ./e2e/...
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go test -count=1 -timeout 20m ./e2e/...
 
 bench: build ## measure, next to the physical limits of the same minute
-	@PENSTOCK=$(CURDIR)/bin/penstock go run ./bench
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go run ./bench
 
 clean: ## remove what was built; .venv stays
 	@rm -rf bin dist
