@@ -38,6 +38,7 @@ var rules = []rule{
 	{"names", names},
 	{"interfaces", interfaces},
 	{"finished", finished},
+	{"parallel", parallel},
 	{"migrations", migrations},
 	{"workplace", workplace},
 	{"ground", ground},

@@ -204,3 +204,45 @@ func usesSynctest(f *ast.File) bool {
 		return s.Path.Kind == token.STRING && s.Path.Value == `"testing/synctest"`
 	})
 }
+
+// parallel wants every test to run beside the others: in any order, sharing nothing. A test
+// that changes its process (t.Setenv, t.Chdir) cannot and is left alone.
+func parallel(tr *tree) []problem {
+	var ps []problem
+	for _, s := range tr.gos {
+		if !s.test || s.gen {
+			continue
+		}
+		for _, d := range s.syntax.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !isTest(f) {
+				continue
+			}
+			free := false
+			ast.Inspect(f.Body, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Parallel", "Setenv", "Chdir"}, sel.Sel.Name) {
+					free = true
+				}
+				return !free
+			})
+			if !free {
+				ps = append(ps, problem{s.path, tr.line(f), f.Name.Name + " does not run in parallel",
+					"begin it with t.Parallel(), and give it files, ports and names of its own"})
+			}
+		}
+	}
+	return ps
+}
+
+// isTest says whether a function is TestXxx(*testing.T).
+func isTest(f *ast.FuncDecl) bool {
+	if !strings.HasPrefix(f.Name.Name, "Test") || f.Type.Params.NumFields() != 1 {
+		return false
+	}
+	star, ok := f.Type.Params.List[0].Type.(*ast.StarExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := star.X.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "T"
+}
