@@ -58,6 +58,17 @@ const startLimit = 2 * time.Minute
 // PostgresURL names a PostgreSQL database with all tables, of the test's own.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
+	return postgresURL(t, "penstock")
+}
+
+// EmptyPostgresURL names a PostgreSQL database without tables, of the test's own.
+func EmptyPostgresURL(t testing.TB) string {
+	t.Helper()
+	return postgresURL(t, "template0")
+}
+
+func postgresURL(t testing.TB, template string) string {
+	t.Helper()
 	if sqliteOnly() {
 		t.Fatal("storetest: PENSTOCK_TEST_SQLITE_ONLY=1 is set and this test needs PostgreSQL")
 	}
@@ -67,7 +78,7 @@ func PostgresURL(t testing.TB) string {
 	}
 	name := "test" + strconv.FormatInt(s.count.Add(1), 10)
 	s.making.Lock()
-	err = s.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE penstock")
+	err = s.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template)
 	s.making.Unlock()
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
