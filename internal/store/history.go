@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"penstock/internal/engine"
+	"penstock/internal/pipeline"
+)
+
+// retention is how far back history is shown (S-78).
+const retention = 366 * 24 * time.Hour
+
+// Execution gives one execution of a pipeline, live or past; ErrNotFound if there is none.
+func (tx *Tx) Execution(ctx context.Context, id string, execution pipeline.ExecutionID) (*engine.Execution, error) {
+	return first(all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND id = $2`, []any{id, string(execution)}, scanDoc[engine.Execution]))
+}
+
+func first[T any](list []T, err error) (T, error) {
+	if err == nil && len(list) > 0 {
+		return list[0], nil
+	}
+	var none T
+	if err == nil {
+		err = ErrNotFound
+	}
+	return none, err
+}
+
+// ListExecutions gives up to limit executions, newest start first, those before the start
+// order given; 0 begins at the newest (S-123). With a stage it gives only executions of the
+// current version that succeeded in it.
+func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage string, version, limit int) ([]*engine.Execution, error) {
+	if before == 0 {
+		before = 1 << 62
+	}
+	since := micros(tx.Now().Add(-retention))
+	if stage == "" {
+		return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3
+			ORDER BY start_order DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.Execution])
+	}
+	return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3 AND version = $4
+		AND EXISTS (SELECT 1 FROM stage_success s WHERE s.pipeline_id = execution.pipeline_id AND s.stage = $5 AND s.start_order = execution.start_order)
+		ORDER BY start_order DESC LIMIT $6`, []any{id, before, since, version, stage, limit}, scanDoc[engine.Execution])
+}
+
+// ListActionRuns gives up to limit action executions, newest start first, those before the
+// number given; 0 begins at the newest (S-124). An execution narrows the list to its own.
+func (tx *Tx) ListActionRuns(ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {
+	if before == 0 {
+		before = 1 << 62
+	}
+	if execution == "" {
+		return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3`,
+			[]any{id, before, limit}, scanDoc[engine.ActionRun])
+	}
+	return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 ORDER BY number DESC LIMIT $4`,
+		[]any{id, string(execution), before, limit}, scanDoc[engine.ActionRun])
+}

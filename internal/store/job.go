@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"penstock/internal/engine"
+	"penstock/internal/pipeline"
+)
+
+// JobRow is a job with the state of its hand-out.
+type JobRow struct {
+	engine.Job
+	PipelineID string
+	Status     engine.JobStatus
+	// Nonce is what the worker must acknowledge with; new at each dispatch (S-306).
+	Nonce string
+	// Node holds the job if it is done inside a server; Fence grows with each hand-out, so
+	// that a holder that lost its lease can be told from the present one.
+	Node  string
+	Fence int64
+}
+
+// Queue names the line a job of a type waits in. Custom types are lines of an account and Region.
+func Queue(account, region string, id pipeline.ActionTypeID) string {
+	q := id.Owner + "/" + id.Category + "/" + id.Provider + "/" + id.Version
+	if id.Owner == "AWS" {
+		return q
+	}
+	return account + "/" + region + "/" + q
+}
+
+const jobColumns = `pipeline_id, status, nonce, node, fence, doc`
+
+func scanJob(rows *sql.Rows) (*JobRow, error) {
+	var j JobRow
+	var doc []byte
+	if err := rows.Scan(&j.PipelineID, &j.Status, &j.Nonce, &j.Node, &j.Fence, &doc); err != nil {
+		return nil, err
+	}
+	return &j, json.Unmarshal(doc, &j.Job)
+}
+
+// InsertJob makes a job available in its queue from notBefore on. The query value is that
+// of the type's queryable property, or empty (S-305).
+func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, query string, notBefore time.Time) error {
+	doc, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO job (id, pipeline_id, execution_id, run_id, queue, query_value, status, not_before, lease_until, node, fence, nonce, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, 'Queued', $7, 0, '', 0, '', $8)`,
+		string(j.ID), pipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, micros(notBefore), string(doc))
+	return err
+}
+
+// EndJob records the final status of a job.
+func (tx *Tx) EndJob(ctx context.Context, id pipeline.JobID, status engine.JobStatus) error {
+	_, err := tx.exec(ctx, `UPDATE job SET status = $2, node = '', lease_until = 0 WHERE id = $1`, string(id), string(status))
+	return err
+}
+
+// Job gives one job; ErrNotFound if there is none.
+func (tx *Tx) Job(ctx context.Context, id pipeline.JobID) (*JobRow, error) {
+	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`, []any{string(id)}, scanJob))
+}
+
+// LockJob is Job for a transaction that is about to change the job's hand-out.
+func (tx *Tx) LockJob(ctx context.Context, id pipeline.JobID) (*JobRow, error) {
+	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`+tx.forUpdate(), []any{string(id)}, scanJob))
+}
+
+// JobsWaiting says whether DispatchJobs would hand out anything now.
+func (tx *Tx) JobsWaiting(ctx context.Context, queue, query string) (bool, error) {
+	var one int
+	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue = $1 AND query_value = $2 AND status IN ('Queued', 'Dispatched') AND not_before <= $3
+		LIMIT 1`, []any{queue, query, micros(tx.Now())}, &one)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// DispatchJobs hands out up to limit jobs of a queue to a worker elsewhere, oldest first
+// (S-304). A job not acknowledged within the window becomes available again (S-306), with a
+// new nonce: its not_before is when that is.
+func (tx *Tx) DispatchJobs(ctx context.Context, queue, query string, limit int, window time.Duration) ([]*JobRow, error) {
+	now := tx.Now()
+	jobs, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $1 AND query_value = $2 AND status IN ('Queued', 'Dispatched')
+		AND not_before <= $3 ORDER BY not_before, id LIMIT $4`+tx.skipLocked(), []any{queue, query, micros(now), limit}, scanJob)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range jobs {
+		j.Status, j.Nonce, j.Fence = engine.JobDispatched, rand.Text()[:16], j.Fence+1
+		if _, err := tx.exec(ctx, `UPDATE job SET status = 'Dispatched', nonce = $2, fence = $3, not_before = $4 WHERE id = $1`,
+			string(j.ID), j.Nonce, j.Fence, micros(now.Add(window))); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+// AcknowledgeJob makes a dispatched job the worker's own (S-307).
+func (tx *Tx) AcknowledgeJob(ctx context.Context, id pipeline.JobID) error {
+	_, err := tx.exec(ctx, `UPDATE job SET status = 'InProgress', nonce = '' WHERE id = $1`, string(id))
+	return err
+}
+
+// ClaimJobs hands up to limit jobs of the queues to a server, which holds each until the
+// lease ends, unless it is renewed. Jobs whose holder let the lease end come again.
+func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration) ([]*JobRow, error) {
+	now := tx.Now()
+	names, args := inList([]any{micros(now), limit}, queues)
+	jobs, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1
+		ORDER BY not_before, id LIMIT $2`+tx.skipLocked(), args, scanJob)
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs) < limit {
+		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE status = 'InProgress' AND node <> '' AND lease_until < $1
+			ORDER BY lease_until LIMIT $2`+tx.skipLocked(), []any{micros(now), limit - len(jobs)}, scanJob)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, lost...)
+	}
+	for _, j := range jobs {
+		j.Status, j.Node, j.Fence = engine.JobInProgress, node, j.Fence+1
+		if _, err := tx.exec(ctx, `UPDATE job SET status = 'InProgress', node = $2, fence = $3, lease_until = $4 WHERE id = $1`,
+			string(j.ID), node, j.Fence, micros(now.Add(lease))); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+// NextJobAt is when a queued job of the queues that is not due yet becomes due; zero if
+// there is none.
+func (tx *Tx) NextJobAt(ctx context.Context, queues []string) (time.Time, error) {
+	names, args := inList([]any{micros(tx.Now())}, queues)
+	var at sql.NullInt64
+	err := tx.one(ctx, `SELECT min(not_before) FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before > $1`, args, &at)
+	return fromMicros(at.Int64), err
+}
+
+// RenewLeases extends the leases of a server's jobs.
+func (tx *Tx) RenewLeases(ctx context.Context, node string, lease time.Duration) error {
+	_, err := tx.exec(ctx, `UPDATE job SET lease_until = $2 WHERE status = 'InProgress' AND node = $1`, node, micros(tx.Now().Add(lease)))
+	return err
+}
+
+// DropLeases ends the leases of all servers at once. It is for the start of the only server
+// of a database: whoever held a job then is gone.
+func (tx *Tx) DropLeases(ctx context.Context) error {
+	_, err := tx.exec(ctx, `UPDATE job SET lease_until = 0 WHERE status = 'InProgress' AND node <> ''`)
+	return err
+}
