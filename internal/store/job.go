@@ -139,6 +139,20 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 	return jobs, nil
 }
 
+// ClaimableJobs says whether ClaimJobs would hand out anything now.
+func (tx *Tx) ClaimableJobs(ctx context.Context, queues []string) (bool, error) {
+	names, args := inList([]any{micros(tx.Now())}, queues)
+	var one int
+	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1 LIMIT 1`, args, &one)
+	if errors.Is(err, ErrNotFound) {
+		err = tx.one(ctx, `SELECT 1 FROM job WHERE status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args[:1], &one)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // NextJobAt is when a queued job of the queues that is not due yet becomes due; zero if
 // there is none.
 func (tx *Tx) NextJobAt(ctx context.Context, queues []string) (time.Time, error) {

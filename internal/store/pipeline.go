@@ -225,7 +225,7 @@ func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine
 		return err
 	}
 	for name, visit := range e.Runs {
-		if visit.Status == pipeline.Succeeded {
+		if visit.Status == pipeline.Succeeded && visit.Touched == seq {
 			if _, err := tx.exec(ctx, `INSERT INTO stage_success (pipeline_id, stage, start_order) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 				id, name, e.Order); err != nil {
 				return err

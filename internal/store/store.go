@@ -61,6 +61,8 @@ type DB struct {
 	wakes   wakes
 	stats   counters
 
+	declarations declarationCache
+
 	mu       sync.Mutex
 	closed   bool
 	inflight sync.WaitGroup

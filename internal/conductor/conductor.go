@@ -1,0 +1,242 @@
+// Package conductor moves pipelines: it applies events to their states, delivers what was
+// committed and fires timers.
+//
+// Every event is one transaction: load, engine.Step, save the state with the history, the
+// jobs, the timers and the events for the world. What must happen next is found in
+// committed rows, so there is nothing to recover after a crash.
+package conductor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"penstock/internal/engine"
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+	"penstock/internal/store"
+)
+
+// The topics under which committed work wakes those who do it.
+const (
+	topicJobs   = "jobs"
+	topicTimers = "timers"
+	topicOutbox = "outbox"
+)
+
+// AckWindow is how long a worker elsewhere may take to acknowledge a job (S-306, Q-27).
+const AckWindow = 60 * time.Second
+
+// Config says what a Conductor works with.
+type Config struct {
+	DB *store.DB
+	// Builtin are the action types every account has.
+	Builtin []pipeline.ActionType
+	Limits  engine.Limits
+	// Deliver tells events to the world, in order; an event is gone once Deliver returned
+	// nil and may come again otherwise (S-340). It must not block for long.
+	Deliver func(ctx context.Context, events []store.Outgoing) error
+	Log     *slog.Logger
+}
+
+// Conductor applies events. It is safe for concurrent use.
+type Conductor struct {
+	db      *store.DB
+	builtin map[pipeline.ActionTypeID]pipeline.ActionType
+	limits  engine.Limits
+	deliver func(ctx context.Context, events []store.Outgoing) error
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	aborts map[pipeline.JobID]context.CancelFunc
+}
+
+// New makes a Conductor. Run must be running for timers and events.
+func New(cfg Config) *Conductor {
+	c := &Conductor{db: cfg.DB, builtin: map[pipeline.ActionTypeID]pipeline.ActionType{}, limits: cfg.Limits,
+		deliver: cfg.Deliver, log: cfg.Log, aborts: map[pipeline.JobID]context.CancelFunc{}}
+	for _, t := range cfg.Builtin {
+		c.builtin[t.ID] = t
+	}
+	return c
+}
+
+// Builtin lists the action types every account has, in no order.
+func (c *Conductor) Builtin() []pipeline.ActionType {
+	out := make([]pipeline.ActionType, 0, len(c.builtin))
+	for _, t := range c.builtin {
+		out = append(out, t)
+	}
+	return out
+}
+
+// Catalogue answers which action types exist for an account and Region, as tx sees them. It
+// is valid as long as tx.
+func (c *Conductor) Catalogue(ctx context.Context, tx *store.Tx, account, region string) pipeline.Catalogue {
+	return func(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
+		if id.Owner != "Custom" {
+			t, ok := c.builtin[id]
+			return t, ok
+		}
+		t, err := tx.CustomActionType(ctx, account, region, id)
+		return t.ActionType, err == nil && !t.Deleted
+	}
+}
+
+// Apply applies one event to a pipeline and gives its state afterwards. It fails with the
+// engine's *fault.Error if the event is refused, and with store.ErrNotFound if there is no
+// such pipeline.
+func (c *Conductor) Apply(ctx context.Context, pipelineID string, ev engine.Event) (*engine.State, error) {
+	var after *engine.State
+	err := c.db.Update(ctx, func(tx *store.Tx) (err error) {
+		after, err = c.ApplyTx(ctx, tx, pipelineID, ev)
+		return err
+	})
+	return after, err
+}
+
+// ApplyTx is Apply inside the caller's transaction, for callers that save more with it.
+func (c *Conductor) ApplyTx(ctx context.Context, tx *store.Tx, pipelineID string, ev engine.Event) (*engine.State, error) {
+	s, err := tx.LoadState(ctx, pipelineID)
+	if err != nil {
+		return nil, err
+	}
+	return c.step(ctx, tx, pipelineID, s, ev)
+}
+
+// CreateTx stores a new pipeline and starts its first execution (S-59). The declaration is
+// normalised and valid, pipelineID and seed are new and random. store.ErrExists if the
+// name is in use.
+func (c *Conductor) CreateTx(ctx context.Context, tx *store.Tx, pipelineID, account, region, seed string, d *pipeline.Declaration, caller string) (*engine.State, error) {
+	s := engine.New(account, region, seed, d, tx.Now())
+	if err := tx.InsertPipeline(ctx, pipelineID, s, d); err != nil {
+		return nil, err
+	}
+	return c.step(ctx, tx, pipelineID, s, engine.Start{
+		Trigger: pipeline.Trigger{Type: pipeline.TriggerCreatePipeline, Detail: caller}, Detected: true})
+}
+
+// UpdateTx puts a new version in force (S-62). The declaration carries the new version.
+func (c *Conductor) UpdateTx(ctx context.Context, tx *store.Tx, pipelineID string, d *pipeline.Declaration) (*engine.State, error) {
+	if err := tx.InsertVersion(ctx, pipelineID, d); err != nil {
+		return nil, err
+	}
+	return c.ApplyTx(ctx, tx, pipelineID, engine.Update{Definition: d})
+}
+
+// DeleteTx ends all work of a pipeline and removes it with its history (S-68, S-69).
+func (c *Conductor) DeleteTx(ctx context.Context, tx *store.Tx, pipelineID string) error {
+	s, err := c.ApplyTx(ctx, tx, pipelineID, engine.Delete{})
+	if err != nil {
+		return err
+	}
+	return tx.DeletePipeline(ctx, pipelineID, s.ARN())
+}
+
+func (c *Conductor) step(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
+	s.Attached.Catalogue = c.Catalogue(ctx, tx, s.Account, s.Region)
+	s.Attached.Limits = c.limits
+	next, effects, err := engine.Step(s, tx.Now(), ev)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.SaveState(ctx, pipelineID, next); err != nil {
+		return nil, err
+	}
+	for _, effect := range effects {
+		if err := c.perform(ctx, tx, pipelineID, next, effect); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
+// perform writes one effect into the transaction; whoever acts on it is woken after the commit.
+func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, effect engine.Effect) error {
+	switch effect := effect.(type) {
+	case engine.StartJob:
+		tx.Wake(topicJobs)
+		query := ""
+		if t, ok := s.Attached.Catalogue(effect.Type); ok {
+			for _, p := range t.Properties {
+				if p.Queryable { // S-305
+					query = effect.Configuration[p.Name]
+				}
+			}
+		}
+		return tx.InsertJob(ctx, pipelineID, effect.Job, query, effect.NotBefore)
+	case engine.EndJob:
+		if effect.Abort {
+			tx.AfterCommit(func() { c.abort(effect.ID) })
+		}
+		return tx.EndJob(ctx, effect.ID, effect.Status)
+	case engine.Wake:
+		if effect.At.IsZero() {
+			return tx.ClearTimer(ctx, effect.Run)
+		}
+		tx.Wake(topicTimers)
+		return tx.SetTimer(ctx, store.Timer{Run: effect.Run, PipelineID: pipelineID, At: effect.At})
+	case engine.Emit:
+		if c.deliver == nil {
+			return nil
+		}
+		tx.Wake(topicOutbox)
+		return tx.InsertOutgoing(ctx, store.Outgoing{Account: s.Account, Region: s.Region, Resource: s.ARN(), At: tx.Now(),
+			DetailType: effect.DetailType, Detail: string(effect.Detail)})
+	}
+	return errors.New("conductor: unknown effect")
+}
+
+// abort tells the in-process worker of a job, if it is here, to stop.
+func (c *Conductor) abort(id pipeline.JobID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stop := c.aborts[id]; stop != nil {
+		stop()
+	}
+}
+
+// OnAbort has stop called when the job is aborted, until the returned function is called.
+func (c *Conductor) OnAbort(id pipeline.JobID, stop context.CancelFunc) (forget func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aborts[id] = stop
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.aborts, id)
+	}
+}
+
+// Jobs gives a channel that is signalled when jobs may have become available.
+func (c *Conductor) Jobs() (wake <-chan struct{}, stop func()) { return c.db.Subscribe(topicJobs) }
+
+// Report applies a report on a job by the worker that holds it. mine says, from the job as
+// stored, whether the reporter still holds it; if it does not, the report is refused (S-315).
+func (c *Conductor) Report(ctx context.Context, id pipeline.JobID, mine func(*store.JobRow) error, event func(engine.JobRef) engine.Event) error {
+	return c.db.Update(ctx, func(tx *store.Tx) error {
+		found, err := tx.Job(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return fault.New("JobNotFoundException", "There is no job with id '%s'", id)
+		}
+		if err != nil {
+			return err
+		}
+		// The pipeline's row is locked before the job's, in the order of every other event.
+		s, err := tx.LoadState(ctx, found.PipelineID)
+		if err != nil {
+			return err
+		}
+		job, err := tx.LockJob(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := mine(job); err != nil {
+			return err
+		}
+		_, err = c.step(ctx, tx, job.PipelineID, s, event(engine.JobRef{ID: job.ID, Execution: job.Execution, Run: job.Run}))
+		return err
+	})
+}

@@ -1,0 +1,266 @@
+// Package worker does jobs of built-in action types inside the server: it claims them, runs
+// their provider and reports how it went, over the same protocol as workers elsewhere.
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"penstock/internal/conductor"
+	"penstock/internal/engine"
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+	"penstock/internal/provider"
+	"penstock/internal/store"
+)
+
+const (
+	// lease is how long a node holds a job without renewing it.
+	lease = 60 * time.Second
+	// nap is the longest wait for a wake-up; leases that other nodes lost are found then.
+	nap = 20 * time.Second
+	// pause follows a failure of the database.
+	pause = time.Second
+)
+
+// Config says what a Worker works with.
+type Config struct {
+	DB        *store.DB
+	Conductor *conductor.Conductor
+	Providers []provider.Provider
+	// Env makes what a job may use; it must not fail, calls made with it may.
+	Env func(ctx context.Context, job *store.JobRow) provider.Env
+	// Node names this server among those that share the database.
+	Node string
+	// Concurrency is how many jobs run at once; 0 means 64. Most of them wait for others.
+	Concurrency int
+	Log         *slog.Logger
+}
+
+// Worker runs providers. Make one with New and call Run once.
+type Worker struct {
+	cfg    Config
+	byType map[pipeline.ActionTypeID]provider.Provider
+	queues []string
+	slots  chan struct{}
+}
+
+// New makes a Worker for all types of the providers.
+func New(cfg Config) *Worker {
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 64
+	}
+	w := &Worker{cfg: cfg, byType: map[pipeline.ActionTypeID]provider.Provider{}, slots: make(chan struct{}, cfg.Concurrency)}
+	for _, p := range cfg.Providers {
+		for _, t := range p.Types() {
+			w.byType[t.ID] = p
+			w.queues = append(w.queues, store.Queue("", "", t.ID))
+		}
+	}
+	return w
+}
+
+// Run does jobs until ctx ends, then waits for the providers to return. Jobs cut short by
+// the end keep their rows and are done again by whoever serves next.
+func (w *Worker) Run(ctx context.Context) error {
+	if len(w.queues) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { w.renew(ctx); return nil })
+	g.Go(func() error { w.claim(ctx); return nil })
+	return g.Wait()
+}
+
+// claim takes jobs as they become available and as slots are free.
+func (w *Worker) claim(ctx context.Context) {
+	wake, stop := w.cfg.Conductor.Jobs()
+	defer stop()
+	freed := make(chan struct{}, 1)
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		jobs, next, err := w.take(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.cfg.Log.Error("worker: cannot claim jobs, will try again", "error", err)
+			next = pause
+		}
+		for _, job := range jobs {
+			w.slots <- struct{}{} // take asked for no more than are free
+			running.Go(func() {
+				w.do(ctx, job)
+				<-w.slots
+				select {
+				case freed <- struct{}{}:
+				default:
+				}
+			})
+		}
+		if len(jobs) > 0 {
+			continue
+		}
+		timer := time.NewTimer(min(next, nap))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-wake:
+		case <-freed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// take claims what is available, if there is a free slot, and says when the next job is due.
+func (w *Worker) take(ctx context.Context) (jobs []*store.JobRow, next time.Duration, err error) {
+	free := cap(w.slots) - len(w.slots)
+	if free == 0 {
+		return nil, nap, nil
+	}
+	due, next := false, nap
+	if err := w.cfg.DB.View(ctx, func(tx *store.Tx) error {
+		if due, err = tx.ClaimableJobs(ctx, w.queues); err != nil || due {
+			return err
+		}
+		at, err := tx.NextJobAt(ctx, w.queues)
+		if !at.IsZero() {
+			next = at.Sub(tx.Now())
+		}
+		return err
+	}); err != nil || !due {
+		return nil, next, err
+	}
+	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
+		jobs, err = tx.ClaimJobs(ctx, w.queues, w.cfg.Node, free, lease)
+		return err
+	})
+	return jobs, next, err
+}
+
+// renew keeps the leases of the jobs this node is doing.
+func (w *Worker) renew(ctx context.Context) {
+	tick := time.NewTicker(lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if len(w.slots) == 0 {
+			continue
+		}
+		if err := w.cfg.DB.Update(ctx, func(tx *store.Tx) error { return tx.RenewLeases(ctx, w.cfg.Node, lease) }); err != nil && ctx.Err() == nil {
+			w.cfg.Log.Error("worker: cannot renew leases", "error", err)
+		}
+	}
+}
+
+// do runs one job to its end and reports it.
+func (w *Worker) do(ctx context.Context, row *store.JobRow) {
+	jobCtx, stop := context.WithDeadline(ctx, row.Deadline)
+	defer stop()
+	forget := w.cfg.Conductor.OnAbort(row.ID, stop)
+	defer forget()
+	log := w.cfg.Log.With("pipeline", row.Pipeline, "stage", row.Stage, "action", row.Action, "job", row.ID)
+	env := w.cfg.Env(jobCtx, row)
+	env.Log = log
+	env.Progress = func(p provider.Progress) {
+		err := w.report(jobCtx, row, func(ref engine.JobRef) engine.Event { return engine.Progress{Job: ref, Result: said(p)} })
+		if err != nil && jobCtx.Err() == nil {
+			log.Warn("worker: progress was not recorded", "error", err)
+		}
+	}
+	result := w.run(jobCtx, row, env)
+	if jobCtx.Err() != nil {
+		return // aborted, timed out, or the server ends: the result does not count
+	}
+	w.finish(ctx, log, row, result)
+}
+
+// run calls the provider; a panic fails the action and no other.
+func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (result provider.Result) {
+	defer func() {
+		if r := recover(); r != nil {
+			env.Log.Error("worker: the provider panicked", "panic", r, "stack", string(debug.Stack()))
+			result = provider.Failed(pipeline.SystemUnavailable, "The action '%s' ended with an internal error of the server; its log has the details under job %s", row.Action, row.ID)
+		}
+	}()
+	return w.byType[row.Type].Run(ctx, provider.Job{
+		ID: string(row.ID), ActionExecutionID: string(row.Run), ExecutionID: string(row.Execution), Type: row.Type,
+		Account: row.Account, Region: row.Region, Pipeline: row.Pipeline, PipelineARN: row.PipelineARN, Stage: row.Stage, Action: row.Action,
+		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,
+		Overrides: row.Overrides, ContinuationToken: row.Token, Deadline: row.Deadline, Env: env,
+	})
+}
+
+// finish reports a result until the database took it or refused it.
+func (w *Worker) finish(ctx context.Context, log *slog.Logger, row *store.JobRow, r provider.Result) {
+	event := func(ref engine.JobRef) engine.Event {
+		switch {
+		case r.Error != nil:
+			return engine.Fail{Job: ref, Result: said(r.Progress), Error: *r.Error}
+		case r.Continue != "":
+			return engine.Continue{Job: ref, Result: said(r.Progress), Token: r.Continue, After: r.After}
+		}
+		return engine.Succeed{Job: ref, Result: said(r.Progress), Variables: r.OutputVariables, Revision: r.Revision}
+	}
+	for {
+		err := w.report(ctx, row, event)
+		switch code := fault.Code(err); {
+		case err == nil:
+			return
+		case code == "OutputVariablesSizeExceededException":
+			r = provider.Failed(pipeline.JobFailed, "%s", err.(*fault.Error).Message)
+			continue
+		case code != "":
+			log.Info("worker: the result came too late", "error", err)
+			return
+		case ctx.Err() != nil:
+			return
+		}
+		log.Error("worker: the result is not recorded yet, will try again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// report applies a report if this node still holds the job under the same fencing number.
+func (w *Worker) report(ctx context.Context, row *store.JobRow, event func(engine.JobRef) engine.Event) error {
+	return w.cfg.Conductor.Report(ctx, row.ID, func(now *store.JobRow) error {
+		if now.Status != engine.JobInProgress || now.Node != w.cfg.Node || now.Fence != row.Fence {
+			return fault.New("InvalidJobStateException", "The job %s is not held by this server any more: status %s, hand-out %d", row.ID, now.Status, now.Fence)
+		}
+		return nil
+	}, event)
+}
+
+func said(p provider.Progress) engine.Result {
+	return engine.Result{Summary: limit(p.Summary, 2048), ExternalID: limit(p.ExternalID, 1500), ExternalURL: limit(p.ExternalURL, 2048),
+		LogStreamARN: p.LogStreamARN, Percent: p.Percent}
+}
+
+// limit cuts text to what the API may show, at a character's end.
+func limit(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	r := []rune(s)
+	if len(r) > n {
+		r = r[:n]
+	}
+	return string(r)
+}
