@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"penstock/internal/store"
@@ -135,8 +134,8 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	url := storetest.SQLiteURL(t)
 	acknowledged := map[string]bool{}
 	for round := range 5 {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriterToBeKilled$")
-		child.Env = append(os.Environ(), "PENSTOCK_TEST_WRITE_TO="+url, "PENSTOCK_TEST_ROUND="+strconv.Itoa(round))
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), writeTo+"="+url, writeRound+"="+strconv.Itoa(round))
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -185,33 +184,6 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	if len(acknowledged) < 1000 {
 		t.Fatalf("only %d writes: the child does not write", len(acknowledged))
 	}
-}
-
-// TestWriterToBeKilled is the child of the test above, and nothing by itself.
-func TestWriterToBeKilled(t *testing.T) {
-	url := os.Getenv("PENSTOCK_TEST_WRITE_TO")
-	if url == "" {
-		return
-	}
-	db, err := store.Open(t.Context(), store.Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	for g := range 8 {
-		go func() {
-			for i := 0; ; i++ {
-				key := fmt.Sprintf("%s-%d-%d", os.Getenv("PENSTOCK_TEST_ROUND"), g, i)
-				if err := put(t.Context(), db, key, strings.Repeat("x", 500)); err != nil {
-					panic(err)
-				}
-				mu.Lock()
-				fmt.Println("wrote", key)
-				mu.Unlock()
-			}
-		}()
-	}
-	select {} // until killed
 }
 
 // One text for two databases rests on the driver's numbering parameters as PostgreSQL
