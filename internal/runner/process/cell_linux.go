@@ -1,0 +1,243 @@
+package process
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// cell is the sandbox of one session: an operating-system thread that has given up what the
+// session may not have, and that starts the session's processes. Restrictions of a thread
+// are inherited by what it starts and touch no other thread; the thread ends with the cell.
+type cell struct {
+	confine Confinement
+	uid     int          // the session's own user, OwnUser only
+	claim   net.Listener // holds uid for this server while it lives
+	secret  string       // the mark in the environment of what the session starts
+	work    chan func()
+
+	mu     sync.Mutex
+	shells []int       // pids of the shells, which lead their groups and sessions
+	guard  *os.Process // kills the session when the server dies
+	guardW *os.File
+}
+
+const (
+	firstUID = 1 << 30 // far from users and from the ranges of container engines
+	uids     = 4096
+	maxProcs = 8192
+)
+
+func newCell(r *Runner, workspace string) (*cell, error) {
+	b := make([]byte, 12)
+	rand.Read(b)
+	c := &cell{confine: r.confine, secret: hex.EncodeToString(b), work: make(chan func())}
+	var enter func() error
+	switch c.confine {
+	case OwnUser:
+		if err := c.claimUser(); err != nil {
+			return nil, err
+		}
+		if err := giveTo(workspace, c.uid); err != nil {
+			c.claim.Close()
+			return nil, fmt.Errorf("hand over the workspace: %w", err)
+		}
+		enter = func() error { return r.enterMounts(workspace) }
+	case Landlock:
+		enter = func() error { return enterLandlock(workspace, r.cfg.Hide) }
+	default:
+		enter = func() error { return nil }
+	}
+	ready := make(chan error, 1)
+	onThread(func() {
+		err := enter()
+		ready <- err
+		if err != nil {
+			return
+		}
+		for f := range c.work {
+			f()
+		}
+	})
+	if err := <-ready; err != nil {
+		if c.claim != nil {
+			c.claim.Close()
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// onThread runs f on a thread of its own, which ends with f. The process's first thread is
+// left alone: it cannot end, and /proc/self speaks of it.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		locked := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(locked)
+			f()
+		}()
+		<-locked
+		runtime.UnlockOSThread()
+	}()
+}
+
+// claimUser picks a user id that no other session on this machine uses. An abstract socket
+// is the lock: the kernel frees it when the server dies.
+func (c *cell) claimUser() error {
+	for i := range uids {
+		l, err := net.Listen("unix", "@penstock/build-user/"+strconv.Itoa(i))
+		if err == nil {
+			c.claim, c.uid = l, firstUID+i
+			return killUser(c.uid) // what a server that died may have left
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return err
+		}
+	}
+	return errors.New("all build users are in use")
+}
+
+// giveTo makes the user own the workspace, without following links.
+func giveTo(workspace string, uid int) error {
+	return filepath.WalkDir(workspace, func(p string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(p, uid, uid)
+	})
+}
+
+func (c *cell) mark() []string {
+	if c.confine == OwnUser {
+		return nil
+	}
+	return []string{"__SESSION=" + c.secret}
+}
+
+// start starts a shell on the cell's thread.
+func (c *cell) start(argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	attr.Sys = c.sys()
+	attr.Sys.Pdeathsig = unix.SIGKILL
+	type result struct {
+		p   *os.Process
+		err error
+	}
+	got := make(chan result, 1)
+	c.work <- func() {
+		p, err := os.StartProcess(argv[0], argv, attr)
+		if err == nil {
+			c.limit(p.Pid)
+			c.mu.Lock()
+			c.shells = append(c.shells, p.Pid)
+			c.mu.Unlock()
+		}
+		got <- result{p, err}
+		if err == nil {
+			c.startGuard(p.Pid)
+		}
+	}
+	r := <-got
+	return r.p, r.err
+}
+
+func (c *cell) sys() *syscall.SysProcAttr {
+	sys := &syscall.SysProcAttr{Setsid: true}
+	if c.confine == OwnUser {
+		sys.Credential = credential(c.uid)
+	}
+	return sys
+}
+
+// limit caps what a fork bomb can do to the machine; the shell waits for its script, so
+// nothing has run before. A limit the kernel refuses is not worth failing a build.
+func (c *cell) limit(pid int) {
+	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	if c.confine == OwnUser {
+		_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: maxProcs, Max: maxProcs}, nil)
+	}
+}
+
+// startGuard starts a process that kills the session when the server's end of a pipe
+// closes, which also a crash does. It runs on the cell's thread, after the answer to start
+// so that the shell does not wait for it.
+func (c *cell) startGuard(shell int) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	script := "read _; kill -9 -- -" + strconv.Itoa(shell)
+	if c.confine == OwnUser {
+		script += "; kill -9 -1"
+	}
+	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script}, &os.ProcAttr{Dir: "/", Files: []*os.File{r, nil, nil}, Sys: c.sys()})
+	if err != nil {
+		w.Close()
+		return
+	}
+	c.stopGuard()
+	c.mu.Lock()
+	c.guard, c.guardW = p, w
+	c.mu.Unlock()
+}
+
+func (c *cell) stopGuard() {
+	c.mu.Lock()
+	p, w := c.guard, c.guardW
+	c.guard, c.guardW = nil, nil
+	c.mu.Unlock()
+	if p != nil {
+		p.Kill()
+		p.Wait()
+		w.Close()
+	}
+}
+
+// signal asks the shell's group politely to end.
+func (c *cell) signal(shell int) { _ = unix.Kill(-shell, unix.SIGTERM) }
+
+// killAll kills every process of the session.
+func (c *cell) killAll() {
+	c.mu.Lock()
+	shells := append([]int(nil), c.shells...)
+	c.mu.Unlock()
+	for _, pid := range shells {
+		_ = unix.Kill(-pid, unix.SIGKILL)
+	}
+	if c.confine == OwnUser {
+		_ = killUser(c.uid)
+		return
+	}
+	killFamily(shells, "__SESSION="+c.secret)
+}
+
+// close ends the thread; killAll has been called.
+func (c *cell) close() {
+	// The thread may still be at work on the guard.
+	done := make(chan struct{})
+	c.work <- func() { close(done) }
+	<-done
+	close(c.work)
+	c.stopGuard()
+	if c.claim != nil {
+		_ = killUser(c.uid)
+		c.claim.Close()
+	}
+}
