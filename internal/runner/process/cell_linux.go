@@ -192,6 +192,7 @@ func (c *cell) startGuard(shell int) {
 		w.Close()
 		return
 	}
+	go p.Wait()
 	c.stopGuard()
 	c.mu.Lock()
 	c.guard, c.guardW = p, w
@@ -205,7 +206,6 @@ func (c *cell) stopGuard() {
 	c.mu.Unlock()
 	if p != nil {
 		p.Kill()
-		p.Wait()
 		w.Close()
 	}
 }
@@ -223,6 +223,7 @@ func (c *cell) killAll() {
 	}
 	if c.confine == OwnUser {
 		_ = killUser(c.uid)
+		awaitUser(c.uid)
 		return
 	}
 	killFamily(shells, "__SESSION="+c.secret)
@@ -237,7 +238,6 @@ func (c *cell) close() {
 	close(c.work)
 	c.stopGuard()
 	if c.claim != nil {
-		_ = killUser(c.uid)
 		c.claim.Close()
 	}
 }

@@ -36,16 +36,30 @@ func killUser(uid int) error {
 			return
 		}
 		_ = unix.Kill(-1, unix.SIGKILL)
-		// Wait until they are gone, but not for init to bury the last of them.
-		for range 50 {
-			if errors.Is(unix.Kill(-1, 0), unix.ESRCH) {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
 		done <- nil
 	})
 	return <-done
+}
+
+// awaitUser waits a little until no process of a build user is left. All have been killed;
+// what they were doing in the kernel may take a moment.
+func awaitUser(uid int) {
+	for range 100 {
+		entries, err := os.ReadDir("/proc")
+		if err != nil || !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return owner(e.Name()) == uid }) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// owner gives the user of a process, or -1.
+func owner(pid string) int {
+	var st unix.Stat_t
+	if pid[0] < '0' || pid[0] > '9' || unix.Lstat("/proc/"+pid, &st) != nil {
+		return -1
+	}
+	return int(st.Uid)
 }
 
 // killFamily kills what belongs to the shells by parentage, group, session or mark, until
