@@ -1,0 +1,191 @@
+package awswire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"penstock/internal/api"
+	"penstock/internal/fault"
+)
+
+const (
+	codeInternal = "InternalFailure"
+	internalText = "The request processing has failed because of an unknown error, exception or failure."
+
+	// keptBuffer is the largest buffer that goes back to the pool.
+	keptBuffer = 64 << 10
+	// drained is how much of a body that is too large is read over, so that the
+	// connection stays usable (W-9).
+	drained = 16 << 20
+)
+
+var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, 8<<10)) }}
+
+func keep(b *[]byte) {
+	if cap(*b) <= keptBuffer {
+		*b = (*b)[:0]
+		buffers.Put(b)
+	}
+}
+
+// serveService answers a JSON or query request in the order of W-20: it is routed, now
+// it is authenticated, decoded, checked, and answered by its room.
+func (x *exchange) serveService() {
+	s := x.route.service
+	if !x.route.signed {
+		// The body of an unsigned request is not worth reading.
+		_, err := x.Authenticate(x.r, s.Scope, nil)
+		if err == nil {
+			err = fault.New("MissingAuthenticationTokenException", "Missing Authentication Token")
+		}
+		x.refuse(err)
+		return
+	}
+	in, out := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
+	defer keep(in)
+	defer keep(out)
+	var err error
+	if *in, err = x.body((*in)[:0]); err != nil {
+		x.refuse(err)
+		return
+	}
+	if x.route.to == toForm {
+		*out, err = x.serveForm(*in, (*out)[:0])
+	} else {
+		*out, err = x.serveJSON(*in, (*out)[:0])
+	}
+	if err != nil {
+		x.refuse(err)
+		return
+	}
+	h := x.w.Header()
+	h.Set("Content-Type", x.contentType())
+	h.Set("Content-Length", strconv.Itoa(len(*out)))
+	x.w.Write(*out)
+}
+
+func (x *exchange) serveJSON(body, dst []byte) ([]byte, error) {
+	ctx, err := x.Authenticate(x.r, x.route.service.Scope, body)
+	if err != nil {
+		return dst, err
+	}
+	return x.route.service.ServeJSON(ctx, x.route.op, body, dst)
+}
+
+func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
+	s := x.route.service
+	form, err := formOf(x.r, body)
+	if err != nil {
+		return dst, fault.New("MalformedQueryString", "The request's parameters are not valid: %v", err)
+	}
+	action, version := form.Get("Action"), form.Get("Version")
+	if x.route.op = s.Operations[action]; action != "" && (x.route.op == nil || version != "" && version != s.Version) {
+		return dst, fault.New("InvalidAction", "Could not find operation %.100s for version %.20s of %s on this penstock server", action, version, s.ID)
+	}
+	ctx, err := x.Authenticate(x.r, s.Scope, body)
+	if err != nil {
+		return dst, err
+	}
+	if x.route.op == nil {
+		return dst, fault.New("MissingAction", "The request has no Action parameter")
+	}
+	return s.ServeQuery(ctx, x.route.op, form, x.id, dst)
+}
+
+// hurry bounds the time the client has for its body; the result ends that. Not every
+// writer has deadlines (a call in process has none), and then needs none.
+func (x *exchange) hurry() func() {
+	rc := http.NewResponseController(x.w)
+	if rc.SetReadDeadline(x.start.Add(bodyTime)) != nil {
+		return func() {}
+	}
+	return func() { rc.SetReadDeadline(time.Time{}) }
+}
+
+// body reads the request's body into b, within the limit of the service.
+func (x *exchange) body(b []byte) ([]byte, error) {
+	if x.r.Body == nil || x.r.Body == http.NoBody {
+		return b, nil
+	}
+	limit := int64(MaxBody)
+	if x.route.service.MaxBody > 0 {
+		limit = x.route.service.MaxBody
+	}
+	defer x.hurry()()
+	if n := x.r.ContentLength; n > limit {
+		return b, x.tooLarge(limit)
+	} else if n > int64(cap(b)) {
+		// What a header promises is not yet worth its memory.
+		b = make([]byte, 0, min(n, 4*keptBuffer)+1)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := x.r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return b, x.tooLarge(limit)
+		}
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			x.w.Header().Set("Connection", "close")
+			return b, fault.New("SerializationException", "The request body could not be read to its end")
+		}
+	}
+}
+
+// tooLarge refuses a body, and reads over the rest of it so that the client gets to
+// read the refusal on this connection.
+func (x *exchange) tooLarge(limit int64) error {
+	if n, err := io.CopyN(io.Discard, x.r.Body, drained); n == drained || err != nil && err != io.EOF {
+		x.w.Header().Set("Connection", "close")
+	}
+	code := x.route.service.ValidationCode
+	if code == "" {
+		code = "ValidationException"
+	}
+	return fault.New(code, "The request body is larger than %d bytes", limit)
+}
+
+// refuse answers with an error: a fault as it stands, anything else as an internal
+// failure whose text only the log sees.
+func (x *exchange) refuse(err error) {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+		x.writeError(f.Code, f.Message, 0)
+	case errors.Is(err, context.Canceled) && x.r.Context().Err() != nil:
+		// The client is gone; the answer is for nobody.
+		x.Log.DebugContext(x.r.Context(), "client gone", "requestId", x.id)
+		x.writeError("ServiceUnavailable", "The request was cancelled.", http.StatusServiceUnavailable)
+	default:
+		x.Log.ErrorContext(x.r.Context(), "internal failure", "requestId", x.id, "service", x.route.serviceName(),
+			"operation", x.route.opName(), "error", err)
+		x.writeError(codeInternal, internalText, http.StatusInternalServerError)
+	}
+}
+
+// contentType is that of the service's answers.
+func (x *exchange) contentType() string {
+	if s := x.route.service; s != nil {
+		switch s.Protocol {
+		case api.Query:
+			return "text/xml"
+		case api.JSON10:
+			return "application/x-amz-json-1.0"
+		}
+		return "application/x-amz-json-1.1"
+	}
+	if ct := x.r.Header.Get("Content-Type"); len(ct) >= 26 && ct[:26] == "application/x-amz-json-1.0" {
+		return ct[:26]
+	}
+	return "application/x-amz-json-1.1"
+}
