@@ -42,21 +42,14 @@ func openPostgres(ctx context.Context, db *DB, cfg Config) (*pg, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 10 * time.Second
 	}
-	// A node that is cut off in the middle of a transaction must not hold its locks until
-	// the network notices.
-	for name, value := range map[string]string{
-		"application_name":                    "penstock",
-		"idle_in_transaction_session_timeout": "60000",
-	} {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
-		}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "penstock"
 	}
 	n := cfg.MaxConns
 	if n <= 0 {
 		n = 20
 	}
-	p := &pg{db: db, config: config, node: rand.Text(), pool: stdlib.OpenDB(*config)}
+	p := &pg{db: db, config: config, node: rand.Text(), pool: stdlib.OpenDB(*config, stdlib.OptionAfterConnect(bound))}
 	p.pool.SetMaxOpenConns(n)
 	p.pool.SetMaxIdleConns(n)
 	p.pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -65,6 +58,13 @@ func openPostgres(ctx context.Context, db *DB, cfg Config) (*pg, error) {
 		return nil, errors.Join(err, p.pool.Close())
 	}
 	return p, nil
+}
+
+// bound has PostgreSQL give up a transaction whose node is cut off: its locks would be
+// held until the network notices. (As a parameter of the connection, poolers refuse it.)
+func bound(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '60s'")
+	return err
 }
 
 // migrate holds a lock of a transaction while goose works on other connections: one of a

@@ -173,6 +173,27 @@ func TestTextsAreOrderedByTheirBytes(t *testing.T) {
 	}
 }
 
+func TestAStandbyIsReadAndRecognised(t *testing.T) {
+	t.Parallel()
+	url := storetest.PostgresURL(t)
+	ctx := t.Context()
+	err := storetest.Open(t, url).Update(ctx, func(tx *store.Tx) error {
+		return store.Exec(ctx, tx, `DO $$ BEGIN
+			EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on';
+		END $$`)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := storetest.Open(t, url)
+	if err := put(ctx, db, "a", "1"); !errors.Is(err, store.ErrFull) {
+		t.Errorf("write: got %v, want ErrFull", err)
+	}
+	if _, err := get(ctx, db, "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("read: got %v, want ErrNotFound", err)
+	}
+}
+
 func TestInList(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

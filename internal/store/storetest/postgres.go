@@ -149,7 +149,7 @@ func startServer() (_ *server, err error) {
 	for _, setting := range []string{
 		"listen_addresses=", "unix_socket_directories=" + s.dir, "fsync=off", "synchronous_commit=off",
 		"full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "shared_buffers=16MB",
-		"max_connections=200", "autovacuum=off", "lc_messages=C", "log_min_error_statement=panic",
+		"max_connections=1000", "autovacuum=off", "lc_messages=C", "log_min_error_statement=panic",
 	} {
 		args = append(args, "-c", setting)
 	}
