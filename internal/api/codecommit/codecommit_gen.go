@@ -191,8 +191,8 @@ type BranchInfo struct {
 
 // CancelUploadArchiveInput is the input of CancelUploadArchive.
 type CancelUploadArchiveInput struct {
-	RepositoryName string `json:"repositoryName"`
-	UploadId       string `json:"uploadId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	UploadId       string `json:"uploadId,omitzero"`
 }
 
 // CancelUploadArchiveOutput is the output of CancelUploadArchive.
@@ -828,15 +828,15 @@ type GetRepositoryTriggersOutput struct {
 
 // GetUploadArchiveStatusInput is the input of GetUploadArchiveStatus.
 type GetUploadArchiveStatusInput struct {
-	RepositoryName string `json:"repositoryName"`
-	UploadId       string `json:"uploadId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	UploadId       string `json:"uploadId,omitzero"`
 }
 
 // GetUploadArchiveStatusOutput is the output of GetUploadArchiveStatus.
 type GetUploadArchiveStatusOutput struct {
-	Status       string `json:"status"`
-	ErrorCode    string `json:"errorCode"`
-	ErrorMessage string `json:"errorMessage"`
+	Status       string `json:"status,omitzero"`
+	ErrorCode    string `json:"errorCode,omitzero"`
+	ErrorMessage string `json:"errorMessage,omitzero"`
 }
 
 // IsBinaryFile is a structure of the API.
@@ -1530,16 +1530,16 @@ type UpdateRepositoryNameInput struct {
 
 // UploadArchiveInput is the input of UploadArchive.
 type UploadArchiveInput struct {
-	RepositoryName string `json:"repositoryName"`
-	CommitId       string `json:"commitId"`
-	S3Bucket       string `json:"s3Bucket"`
-	S3Key          string `json:"s3Key"`
-	KmsKeyId       string `json:"kmsKeyId"`
+	RepositoryName string `json:"repositoryName,omitzero"`
+	CommitId       string `json:"commitId,omitzero"`
+	S3Bucket       string `json:"s3Bucket,omitzero"`
+	S3Key          string `json:"s3Key,omitzero"`
+	KmsKeyId       string `json:"kmsKeyId,omitzero"`
 }
 
 // UploadArchiveOutput is the output of UploadArchive.
 type UploadArchiveOutput struct {
-	UploadId string `json:"uploadId"`
+	UploadId string `json:"uploadId,omitzero"`
 }
 
 // UserInfo is a structure of the API.
