@@ -2,6 +2,7 @@ package house
 
 import (
 	"fmt"
+	"go/ast"
 	"path"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ var layers = []layer{
 
 	// motion
 	{"internal/conductor", "store engine pipeline fault", "sync"},
-	{"internal/worker", "conductor provider store artifact pipeline fault", "sync sdk"},
+	{"internal/worker", "conductor engine provider store artifact pipeline fault", "sync sdk"},
 
 	// hands
 	{"internal/runner", "fault", ""},
@@ -63,6 +64,7 @@ var layers = []layer{
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
 	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk exec sys"},
+	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},
@@ -119,7 +121,26 @@ func imports(tr *tree) []problem {
 				ps = append(ps, problem{s.path, tr.line(spec), fmt.Sprintf("%s may not import %q", s.dir, imp), mend})
 			}
 		}
+		ps = append(ps, steps(tr, s)...)
 	}
+	return ps
+}
+
+// steps finds calls of engine.Step outside the conductor: others may import the engine for
+// its nouns and events, and one place decides, saves and delivers.
+func steps(tr *tree, s source) []problem {
+	var ps []problem
+	if s.gen || s.dir == "internal/conductor" {
+		return nil
+	}
+	ast.Inspect(s.syntax, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Step" {
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "engine" {
+				ps = append(ps, problem{s.path, tr.line(n), s.dir + " uses engine.Step", "apply the event through the conductor"})
+			}
+		}
+		return true
+	})
 	return ps
 }
 

@@ -209,34 +209,58 @@ func usesSynctest(f *ast.File) bool {
 // that changes its process (t.Setenv, t.Chdir) cannot and is left alone.
 func parallel(tr *tree) []problem {
 	var ps []problem
+	// Functions that tests call and that do it for them, such as a run over both databases.
+	free := map[string]bool{"Parallel": true, "Setenv": true, "Chdir": true}
 	for _, s := range tr.gos {
-		if !s.test || s.gen {
-			continue
-		}
-		for _, d := range s.syntax.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if !ok || f.Recv != nil || !isTest(f) {
-				continue
+		eachFunc(s, func(f *ast.FuncDecl) {
+			if !isTest(f) && calls(f, map[string]bool{"Parallel": true}) {
+				free[f.Name.Name] = true
 			}
-			free := false
-			ast.Inspect(f.Body, func(n ast.Node) bool {
-				if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Parallel", "Setenv", "Chdir"}, sel.Sel.Name) {
-					free = true
-				}
-				return !free
-			})
-			if !free {
+		})
+	}
+	for _, s := range tr.gos {
+		eachFunc(s, func(f *ast.FuncDecl) {
+			if s.test && isTest(f) && !calls(f, free) {
 				ps = append(ps, problem{s.path, tr.line(f), f.Name.Name + " does not run in parallel",
 					"begin it with t.Parallel(), and give it files, ports and names of its own"})
 			}
-		}
+		})
 	}
 	return ps
 }
 
+// eachFunc visits the functions of a file that people write.
+func eachFunc(s source, visit func(*ast.FuncDecl)) {
+	if s.gen {
+		return
+	}
+	for _, d := range s.syntax.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+			visit(f)
+		}
+	}
+}
+
+// calls says whether a function calls one of these, by whatever package or receiver.
+func calls(f *ast.FuncDecl, names map[string]bool) bool {
+	found := false
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			switch fn := call.Fun.(type) {
+			case *ast.Ident:
+				found = found || names[fn.Name]
+			case *ast.SelectorExpr:
+				found = found || names[fn.Sel.Name]
+			}
+		}
+		return !found
+	})
+	return found
+}
+
 // isTest says whether a function is TestXxx(*testing.T).
 func isTest(f *ast.FuncDecl) bool {
-	if !strings.HasPrefix(f.Name.Name, "Test") || f.Type.Params.NumFields() != 1 {
+	if f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") || f.Type.Params.NumFields() != 1 {
 		return false
 	}
 	star, ok := f.Type.Params.List[0].Type.(*ast.StarExpr)
