@@ -197,3 +197,18 @@ func TestFloatsAreFinite(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// W-15: names as the model spells them, capitals and all.
+func TestOddNames(t *testing.T) {
+	t.Parallel()
+	got := string(codepipeline.Shapes.Marshal(nil, &codepipeline.ListWebhooksOutput{NextToken: "n", Webhooks: []codepipeline.ListWebhookItem{{
+		Definition: &codepipeline.WebhookDefinition{AuthenticationConfiguration: &codepipeline.WebhookAuthConfiguration{SecretToken: "****"}},
+	}}}))
+	if !strings.Contains(got, `"NextToken":"n"`) || !strings.Contains(got, `"authenticationConfiguration":{"SecretToken":"****"}`) {
+		t.Error(got)
+	}
+	got = string(codepipeline.Shapes.Marshal(nil, &codepipeline.ArtifactDetail{S3location: &codepipeline.S3Location{Bucket: "b", Key: "k"}}))
+	if got != `{"s3location":{"bucket":"b","key":"k"}}` {
+		t.Error(got)
+	}
+}

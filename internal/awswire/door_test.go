@@ -394,3 +394,21 @@ func TestPanicInTheMiddle(t *testing.T) {
 		t.Errorf("read %q to its end", b)
 	}
 }
+
+// W-19: transport-level classes have the statuses that SDKs retry by; W-18: a class without
+// a modelled message carries one all the same.
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	for code, status := range map[string]int{
+		"ThrottlingException": 400, "InternalFailure": 500, "ServiceUnavailable": 503, "AccessDeniedException": 400,
+		"PipelineNotFoundException": 400, "ConflictException": 400,
+	} {
+		d := newDoor(pipelines{get: func(context.Context, *codepipeline.GetPipelineInput) (*codepipeline.GetPipelineOutput, error) {
+			return nil, fmt.Errorf("wrapped: %w", fault.New(code, "a \"text\""))
+		}})
+		r := ask(t, d, target+"GetPipeline\nAuthorization: "+signed("codepipeline")+"\n\n{\"name\":\"p\"}")
+		if body := bodyOf(t, r); r.StatusCode != status || body != `{"__type":"`+code+`","message":"a \"text\""}` {
+			t.Errorf("%s: %d %s", code, r.StatusCode, body)
+		}
+	}
+}
