@@ -11,6 +11,7 @@ package auth
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +53,8 @@ type grant struct {
 	caller  Caller
 	service string // that was called; it decides how a refusal is spelled
 	all     bool
-	// identity gives the policies of the principal; session narrows them, each in turn.
+	// identity gives the policies of the principal. If the session was given policies,
+	// one of those must allow as well.
 	identity func(ctx context.Context) ([]*policy.Document, error)
 	session  []*policy.Document
 	tags     map[string]string // of the principal
@@ -134,7 +136,7 @@ func CheckWith(ctx context.Context, action, resource string, attrs Attributes) e
 	return g.checkSession(req)
 }
 
-// checkSession holds what the identity allows to the session's policies: all must allow.
+// checkSession holds what the identity allows to the policies of the session.
 func (g *grant) checkSession(req *policy.Request) error {
 	if len(g.session) == 0 {
 		return nil
@@ -202,7 +204,7 @@ func (g *grant) lookup(attrs Attributes) policy.Lookup {
 		case "aws:currenttime":
 			s = g.now().UTC().Format(time.RFC3339)
 		case "aws:epochtime":
-			s = g.now().UTC().Format(time.RFC3339) // the Date operators read both forms
+			s = strconv.FormatInt(g.now().Unix(), 10)
 		case "aws:viaawsservice", "aws:principalisawsservice":
 			s = "false"
 			if key == "aws:viaawsservice" && c.InvokedBy != "" {
