@@ -11,7 +11,9 @@ type ActionType struct {
 	Outputs Bounds `json:"outputArtifactDetails"`
 	// Properties are the configuration keys of the type, in display order (S-36).
 	Properties []Property `json:"configurationProperties,omitempty"`
-	Settings   Settings   `json:"settings,omitzero"`
+	// AnyKey types take keys they do not name: their vendor never published them.
+	AnyKey   bool     `json:"anyKey,omitempty"`
+	Settings Settings `json:"settings,omitzero"`
 	// Timeout ends an action of this type as Failed (S-327 to S-338).
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// V2Only types need a pipeline of type V2 (S-17).
@@ -59,5 +61,28 @@ func (t ActionType) Property(name string) (Property, bool) {
 	return Property{}, false
 }
 
+// QueryableValue gives the queryable property of the type and its value in a configuration,
+// by which job workers pick their jobs (S-305); ok is false for a type without one.
+func (t ActionType) QueryableValue(configuration map[string]string) (name, value string, ok bool) {
+	for _, p := range t.Properties {
+		if p.Queryable {
+			return p.Name, configuration[p.Name], true
+		}
+	}
+	return "", "", false
+}
+
 // Catalogue answers which action types exist; a deleted or unknown type gives false.
 type Catalogue func(ActionTypeID) (ActionType, bool)
+
+// NewCatalogue makes a catalogue of the given types; of two with the same id the later wins.
+func NewCatalogue(types ...ActionType) Catalogue {
+	byID := make(map[ActionTypeID]ActionType, len(types))
+	for _, t := range types {
+		byID[t.ID] = t
+	}
+	return func(id ActionTypeID) (ActionType, bool) {
+		t, ok := byID[id]
+		return t, ok
+	}
+}
