@@ -2,9 +2,9 @@
 //
 // One SQL text serves SQLite and PostgreSQL. It uses $1..$N parameters, BIGINT
 // microseconds for times (from [Tx.Now], never the database's clock), TEXT for ids and
-// JSON, BYTEA or BLOB for bytes, and no DEFERRABLE constraint, which would be checked
-// when a batch of other people's transactions commits. The few real differences are
-// methods in dialect.go.
+// JSON (given as string: SQLite keeps []byte as bytes, which equal no text), BYTEA or BLOB
+// for bytes, and no DEFERRABLE constraint, which would be checked when a batch of other
+// people's transactions commits. The few real differences are methods in dialect.go.
 //
 // Work is done in closures. [DB.Update] runs one that writes: it is done entirely and
 // durably, or not at all. [DB.View] runs one that reads a single snapshot. A closure may
