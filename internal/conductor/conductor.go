@@ -103,7 +103,7 @@ func (c *Conductor) ApplyTx(ctx context.Context, tx *store.Tx, pipelineID string
 	if err != nil {
 		return nil, err
 	}
-	return c.step(ctx, tx, pipelineID, s, ev)
+	return c.StepTx(ctx, tx, pipelineID, s, ev)
 }
 
 // CreateTx stores a new pipeline and starts its first execution (S-59). The declaration is
@@ -114,16 +114,16 @@ func (c *Conductor) CreateTx(ctx context.Context, tx *store.Tx, pipelineID, acco
 	if err := tx.InsertPipeline(ctx, pipelineID, s, d); err != nil {
 		return nil, err
 	}
-	return c.step(ctx, tx, pipelineID, s, engine.Start{
+	return c.StepTx(ctx, tx, pipelineID, s, engine.Start{
 		Trigger: pipeline.Trigger{Type: pipeline.TriggerCreatePipeline, Detail: caller}, Detected: true})
 }
 
 // UpdateTx puts a new version in force (S-62). The declaration carries the new version.
-func (c *Conductor) UpdateTx(ctx context.Context, tx *store.Tx, pipelineID string, d *pipeline.Declaration) (*engine.State, error) {
+func (c *Conductor) UpdateTx(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, d *pipeline.Declaration) (*engine.State, error) {
 	if err := tx.InsertVersion(ctx, pipelineID, d); err != nil {
 		return nil, err
 	}
-	return c.ApplyTx(ctx, tx, pipelineID, engine.Update{Definition: d})
+	return c.StepTx(ctx, tx, pipelineID, s, engine.Update{Definition: d})
 }
 
 // DeleteTx ends all work of a pipeline and removes it with its history (S-68, S-69).
@@ -135,7 +135,8 @@ func (c *Conductor) DeleteTx(ctx context.Context, tx *store.Tx, pipelineID strin
 	return tx.DeletePipeline(ctx, pipelineID, s.ARN())
 }
 
-func (c *Conductor) step(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
+// StepTx is ApplyTx on a state that tx has loaded.
+func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
 	s.Attached.Catalogue = c.Catalogue(ctx, tx, s.Account, s.Region)
 	s.Attached.Limits = c.limits
 	next, effects, err := engine.Step(s, tx.Now(), ev)
@@ -236,7 +237,7 @@ func (c *Conductor) Report(ctx context.Context, id pipeline.JobID, mine func(*st
 		if err := mine(job); err != nil {
 			return err
 		}
-		_, err = c.step(ctx, tx, job.PipelineID, s, event(engine.JobRef{ID: job.ID, Execution: job.Execution, Run: job.Run}))
+		_, err = c.StepTx(ctx, tx, job.PipelineID, s, event(engine.JobRef{ID: job.ID, Execution: job.Execution, Run: job.Run}))
 		return err
 	})
 }

@@ -11,7 +11,7 @@ import (
 // as an action's resolved configuration, are shared.
 func (s *State) clone() *State {
 	c := *s
-	c.Retired, c.Ended = nil, nil
+	c.Started, c.Retired, c.Ended = "", nil, nil
 	c.Stages = make(map[string]*StageState, len(s.Stages))
 	for name, st := range s.Stages {
 		n := *st

@@ -31,6 +31,7 @@ func (st *step) start(ev Start) error {
 		}
 	}
 	st.s.NextOrder++
+	st.s.Started = e.ID
 	st.s.Executions[e.ID] = e
 	st.touch(e)
 	st.emitPipeline(e, "STARTED")

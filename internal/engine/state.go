@@ -10,6 +10,9 @@
 package engine
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -39,6 +42,8 @@ type State struct {
 
 	// Executions are the live ones. They are stored in rows of their own.
 	Executions map[pipeline.ExecutionID]*Execution `json:"-"`
+	// Started is the execution the last step started, if any.
+	Started pipeline.ExecutionID `json:"-"`
 	// Retired are executions that stopped being live in the last step: they are history.
 	Retired []*Execution `json:"-"`
 	// Ended are action executions that were replaced by a retry in the last step and are
@@ -253,15 +258,14 @@ func (s *State) ARN() string {
 // Current is the current definition. It must be attached.
 func (s *State) Current() *pipeline.Declaration { return s.Attached.Definitions[s.Version] }
 
-// Newest is the live execution that started last, or nil.
-func (s *State) Newest() *Execution {
-	var n *Execution
-	for _, e := range s.Executions {
-		if n == nil || e.Order > n.Order {
-			n = e
-		}
+// LatestRuns are the last runs of the execution's actions, newest first.
+func (e *Execution) LatestRuns() []*ActionRun {
+	var out []*ActionRun
+	for _, visit := range e.Runs {
+		out = slices.AppendSeq(out, maps.Values(visit.Actions))
 	}
-	return n
+	slices.SortFunc(out, func(a, b *ActionRun) int { return cmp.Compare(b.Number, a.Number) })
+	return out
 }
 
 // New is the state of a pipeline just created (S-14, S-153). The declaration must be
