@@ -21,6 +21,8 @@ type Edit struct {
 	Mode string
 	// Content is the new content; nil keeps the content that the file has.
 	Content []byte
+	// From takes content and mode from another file of the parent instead.
+	From string
 }
 
 // NewCommit is a commit to be made on a branch.
@@ -119,9 +121,15 @@ func (r *Repo) stage(ctx context.Context, parent string, e *Edit, index *strings
 	if parent != "" {
 		now, err = r.Lookup(ctx, parent, path)
 	}
-	there := err == nil && now.Mode != "40000"
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
+	}
+	there := err == nil && now.Mode != "40000"
+	if e.From != "" && !e.Delete {
+		if now, err = r.source(ctx, parent, e.From); err != nil {
+			return err
+		}
+		there = true
 	}
 	if !there && (e.Delete || e.Content == nil) {
 		return fmt.Errorf("%w: %s", ErrNotFound, path)
@@ -186,6 +194,21 @@ func (r *Repo) writeTree(ctx context.Context, parent, lines string) (string, err
 		return "", err
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// source gives the file that an edit takes its content from.
+func (r *Repo) source(ctx context.Context, parent, path string) (Entry, error) {
+	if parent == "" {
+		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, path)
+	}
+	e, err := r.Lookup(ctx, parent, path)
+	if err == nil && e.Mode == "40000" {
+		err = ErrNotFound
+	}
+	if errors.Is(err, ErrNotFound) {
+		return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, path)
+	}
+	return e, err
 }
 
 func (r *Repo) commitTree(ctx context.Context, n NewCommit, tree string) (string, error) {

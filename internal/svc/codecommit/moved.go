@@ -1,0 +1,151 @@
+package codecommit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/internal/auth"
+	"penstock/internal/store"
+	"penstock/internal/svc/codecommit/git"
+)
+
+// announceLimit bounds the announcement of what moved, which outlives the mover's request.
+const announceLimit = time.Minute
+
+// moved tells of refs that moved and are durable, and keeps that it was told. It goes on
+// when the caller leaves: the refs have moved.
+func (r *Room) moved(ctx context.Context, p *place, changes []git.Change) error {
+	return r.announce(ctx, p, changes, auth.From(ctx).ARN)
+}
+
+func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, caller string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceLimit)
+	defer cancel()
+	for _, c := range changes {
+		err := r.deps.RefUpdated(ctx, RefUpdate{
+			Account: p.Account, Region: p.Region, Repository: p.Name, RepositoryARN: p.arn(),
+			Ref: c.Ref, Old: c.Old, New: c.New, CallerARN: caller,
+		})
+		if err != nil {
+			return fmt.Errorf("codecommit: tell of %s: %w", c.Ref, err)
+		}
+	}
+	if p.DefaultBranch == "" {
+		if first := firstBranch(changes); first != "" {
+			if err := p.git.SetHead(ctx, first); err != nil {
+				return err
+			}
+			p.DefaultBranch = first
+		}
+	}
+	err := r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		row, err := tx.GetCodeCommitRepositoryByID(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		if row.DefaultBranch == "" {
+			row.DefaultBranch = p.DefaultBranch
+		}
+		row.Modified = tx.Now()
+		if err := tx.UpdateCodeCommitRepository(ctx, row); err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if !strings.HasPrefix(c.Ref, heads) {
+				continue
+			}
+			if err := tx.PutCodeCommitHead(ctx, p.ID, c.Ref, c.New); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // deleted meanwhile: nobody to tell
+		return err
+	}
+	r.deps.Notify(p.arn())
+	return nil
+}
+
+// firstBranch chooses the default branch among those of the first push: as CodeCommit the
+// one pushed, and of several the one with a usual name.
+func firstBranch(changes []git.Change) string {
+	var made []string
+	for _, c := range changes {
+		if name, ok := strings.CutPrefix(c.Ref, heads); ok && c.New != "" {
+			made = append(made, name)
+		}
+	}
+	for _, usual := range []string{"main", "master"} {
+		if slices.Contains(made, usual) {
+			return usual
+		}
+	}
+	if len(made) == 0 {
+		return ""
+	}
+	return made[0]
+}
+
+// Reconcile tells of branches that moved without being told of, because the process died in
+// between. It is called once at the start, and may run beside requests: a push that is being
+// told of is then told twice at worst.
+func (r *Room) Reconcile(ctx context.Context) error {
+	var all []store.CodeCommitRepository
+	err := r.deps.DB.View(ctx, func(tx *store.Tx) (err error) {
+		all, err = tx.ListEveryCodeCommitRepository(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, row := range all {
+		if err := r.reconcile(ctx, row); err != nil {
+			failed = append(failed, fmt.Errorf("codecommit: look at %s: %w", row.Name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (r *Room) reconcile(ctx context.Context, row store.CodeCommitRepository) error {
+	repo, err := r.git.Repo(row.ID)
+	if err != nil {
+		return err
+	}
+	refs, err := repo.Refs(ctx, heads)
+	if err != nil {
+		return err
+	}
+	var told map[string]string
+	err = r.deps.DB.View(ctx, func(tx *store.Tx) (err error) {
+		told, err = tx.CodeCommitHeads(ctx, row.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var changes []git.Change
+	for _, ref := range slices.Sorted(maps.Keys(refs)) {
+		if told[ref] != refs[ref] {
+			changes = append(changes, git.Change{Ref: ref, Old: told[ref], New: refs[ref]})
+		}
+	}
+	for _, ref := range slices.Sorted(maps.Keys(told)) {
+		if refs[ref] == "" {
+			changes = append(changes, git.Change{Ref: ref, Old: told[ref]})
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return r.announce(ctx, &place{CodeCommitRepository: row, git: repo}, changes, "")
+}
