@@ -56,18 +56,15 @@ func (tx *Tx) PutCustomActionType(ctx context.Context, account, region string, t
 }
 
 // Tags gives the tags of a resource by key.
-func (tx *Tx) Tags(ctx context.Context, resource string) ([]Tag, error) {
-	return all(ctx, tx, `SELECT key, value FROM tag WHERE resource = $1 ORDER BY key`, []any{resource}, func(rows *sql.Rows) (Tag, error) {
-		var t Tag
+func (tx *Tx) Tags(ctx context.Context, resource string) ([]pipeline.Tag, error) {
+	return all(ctx, tx, `SELECT key, value FROM tag WHERE resource = $1 ORDER BY key`, []any{resource}, func(rows *sql.Rows) (pipeline.Tag, error) {
+		var t pipeline.Tag
 		return t, rows.Scan(&t.Key, &t.Value)
 	})
 }
 
-// Tag is a tag of a resource (S-362).
-type Tag struct{ Key, Value string }
-
 // PutTag adds or overwrites a tag.
-func (tx *Tx) PutTag(ctx context.Context, resource string, t Tag) error {
+func (tx *Tx) PutTag(ctx context.Context, resource string, t pipeline.Tag) error {
 	_, err := tx.exec(ctx, `INSERT INTO tag (resource, key, value) VALUES ($1, $2, $3)
 		ON CONFLICT (resource, key) DO UPDATE SET value = excluded.value`, resource, t.Key, t.Value)
 	return err

@@ -1,0 +1,68 @@
+package codepipeline
+
+import (
+	"context"
+	"time"
+
+	api "penstock/internal/api/codepipeline"
+	"penstock/internal/engine"
+	"penstock/internal/pipeline"
+	"penstock/internal/store"
+)
+
+// DisableStageTransition closes a gate (A-9, S-154).
+func (r *Room) DisableStageTransition(ctx context.Context, in *api.DisableStageTransitionInput) (*api.DisableStageTransitionOutput, error) {
+	c, err := allow(ctx, "DisableStageTransition", in.PipelineName, in.StageName)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.apply(ctx, c, in.PipelineName, engine.DisableTransition{Stage: in.StageName, Direction: in.TransitionType, Reason: in.Reason, By: c.ARN})
+	return nil, err
+}
+
+// EnableStageTransition opens a gate (A-10, S-154).
+func (r *Room) EnableStageTransition(ctx context.Context, in *api.EnableStageTransitionInput) (*api.EnableStageTransitionOutput, error) {
+	c, err := allow(ctx, "EnableStageTransition", in.PipelineName, in.StageName)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.apply(ctx, c, in.PipelineName, engine.EnableTransition{Stage: in.StageName, Direction: in.TransitionType, By: c.ARN})
+	return nil, err
+}
+
+// RetryStageExecution runs a failed stage again in place (A-37, S-164).
+func (r *Room) RetryStageExecution(ctx context.Context, in *api.RetryStageExecutionInput) (*api.RetryStageExecutionOutput, error) {
+	c, err := allow(ctx, "RetryStageExecution", in.PipelineName, in.StageName)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.apply(ctx, c, in.PipelineName, engine.Retry{Stage: in.StageName, Execution: pipeline.ExecutionID(in.PipelineExecutionId), Mode: pipeline.RetryMode(in.RetryMode)})
+	if err != nil {
+		return nil, err
+	}
+	return &api.RetryStageExecutionOutput{PipelineExecutionId: in.PipelineExecutionId}, nil
+}
+
+// PutApprovalResult answers a pending approval (A-30, S-223). It is authorised on the
+// action, not on the pipeline (S-228).
+func (r *Room) PutApprovalResult(ctx context.Context, in *api.PutApprovalResultInput) (*api.PutApprovalResultOutput, error) {
+	c, err := allow(ctx, "PutApprovalResult", in.PipelineName, in.StageName, in.ActionName)
+	if err != nil {
+		return nil, err
+	}
+	var at time.Time
+	err = r.DB.Update(ctx, func(tx *store.Tx) error {
+		p, err := find(ctx, tx, c, in.PipelineName)
+		if err != nil {
+			return err
+		}
+		at = tx.Now()
+		_, err = r.Conductor.ApplyTx(ctx, tx, p.ID, engine.Approve{Stage: in.StageName, Action: in.ActionName, Token: in.Token,
+			Status: in.Result.Status, Summary: in.Result.Summary, By: c.ARN})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.PutApprovalResultOutput{ApprovedAt: &at}, nil
+}
