@@ -55,6 +55,9 @@ func (tx *Tx) PutCustomActionType(ctx context.Context, account, region string, t
 	return err
 }
 
+// Tag is a tag of a resource, of whatever service.
+type Tag = pipeline.Tag
+
 // Tags gives the tags of a resource by key.
 func (tx *Tx) Tags(ctx context.Context, resource string) ([]pipeline.Tag, error) {
 	return all(ctx, tx, `SELECT key, value FROM tag WHERE resource = $1 ORDER BY key`, []any{resource}, func(rows *sql.Rows) (pipeline.Tag, error) {
