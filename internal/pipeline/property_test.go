@@ -183,25 +183,6 @@ func TestLargestDefinitionAsksOnce(t *testing.T) {
 	}
 }
 
-// Twice the definition is twice the work, give or take the growth of maps. Not parallel: the
-// count of allocations is that of the whole process.
-func TestWorkGrowsWithTheDefinition(t *testing.T) {
-	e := env()
-	e.Limits = Limits{Actions: 1 << 20, ActionsPerStage: 1 << 20}
-	cost := func(n int) float64 {
-		d := huge(n)
-		return testing.AllocsPerRun(2, func() {
-			if err := Validate(d, e); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-	cost(98)
-	if small, large := cost(980*4), cost(980*8); large > 2.5*small {
-		t.Errorf("%v allocations for twice the work of %v", large, small)
-	}
-}
-
 // Hostile sizes are answered, not choked on: too many of everything is refused by its count.
 func TestHugeValues(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,9 @@
 package pipeline
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // reference matches #{namespace.key} anywhere in a value (S-271, S-279).
 var reference = regexp.MustCompile(`#\{([^{}]*)\}`)
@@ -32,20 +35,32 @@ func parse(text string) Reference {
 	return Reference{Text: text}
 }
 
-// Expand replaces each reference of a value by what lookup gives for it. The first
-// reference lookup does not know is returned with ok false.
+// MaxExpanded is the size from which Expand stops. It is far above what an action may have
+// in all (S-80); it keeps a value of many references to large variables from filling memory.
+const MaxExpanded = 1 << 20
+
+// Expand replaces each reference of a value by what lookup gives for it; what it puts in is
+// not looked at again. The first reference lookup does not know is returned with ok false,
+// and the rest of the value is left out. So it is when the result passes MaxExpanded: the
+// caller, which knows the limit of an action, finds a result that is too large (S-37).
 func Expand(value string, lookup func(Reference) (string, bool)) (expanded string, missing Reference, ok bool) {
-	ok = true
-	expanded = reference.ReplaceAllStringFunc(value, func(s string) string {
-		ref := parse(s[2 : len(s)-1])
+	var out strings.Builder
+	rest := 0
+	for _, at := range reference.FindAllStringSubmatchIndex(value, -1) {
+		ref := parse(value[at[2]:at[3]])
 		v, found := "", false
 		if ref.OK {
 			v, found = lookup(ref)
 		}
-		if !found && ok {
-			missing, ok = ref, false
+		if !found {
+			return out.String(), ref, false
 		}
-		return v
-	})
-	return expanded, missing, ok
+		out.WriteString(value[rest:at[0]])
+		out.WriteString(v)
+		if rest = at[1]; out.Len() > MaxExpanded {
+			return out.String(), Reference{}, true
+		}
+	}
+	out.WriteString(value[rest:])
+	return out.String(), Reference{}, true
 }
