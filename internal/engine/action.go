@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -90,19 +89,17 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 		}
 		run.Inputs = append(run.Inputs, art)
 	}
-	store, ok := pipelineStore(d, run.Region)
+	store, ok := pipeline.ArtifactBucket(d, run.Region)
 	if !ok && len(a.OutputArtifacts) > 0 {
 		return typ, wrong("The pipeline has no artifact store in the region %s of action '%s'", run.Region, a.Name)
 	}
 	for _, out := range a.OutputArtifacts {
 		run.Outputs = append(run.Outputs, pipeline.Artifact{ // S-287, S-289
 			Name: out.Name, Bucket: store.Location, Producer: run.ID,
-			Key: cut(st.s.Name, 20) + "/" + cut(out.Name, 10) + "/" + st.random(),
+			Key: pipeline.ArtifactKey(st.s.Name, out.Name, st.random()),
 		})
 	}
-	if typ.Settings.EntityURLTemplate != "" {
-		run.EntityURL = fillTemplate(typ.Settings.EntityURLTemplate, run.Resolved, "")
-	}
+	run.EntityURL = typ.EntityURL(run.Resolved)                             // S-299
 	if id.Category == "Approval" && run.Resolved["NotificationArn"] != "" { // S-230
 		return typ, wrong("The approval request could not be published to %s: this server does not publish to SNS yet. Remove NotificationArn from action '%s'.",
 			run.Resolved["NotificationArn"], a.Name)
@@ -123,10 +120,9 @@ func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string
 				missing.Text, key, a.Name)
 		}
 		run.Resolved[key] = value
-		size += len(key) + len(value)
-	}
-	if size > maxResolved { // S-37, S-80
-		return fmt.Sprintf("The resolved configuration of action '%s' has %d bytes; at most %d are allowed", a.Name, size, maxResolved)
+		if size += len(key) + len(value); size > maxResolved { // S-37, S-80
+			return fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", a.Name, maxResolved)
+		}
 	}
 	return ""
 }
@@ -151,35 +147,11 @@ func (st *step) lookup(e *Execution) func(pipeline.Reference) (string, bool) {
 	}
 }
 
-func pipelineStore(d *pipeline.Declaration, region string) (pipeline.ArtifactStore, bool) {
-	if d.ArtifactStore != nil {
-		return *d.ArtifactStore, true
-	}
-	s, ok := d.ArtifactStores[region]
-	return s, ok
-}
-
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n])
-	}
-	return s
-}
-
-// fillTemplate puts configuration values and the external id into a URL template (S-299).
-func fillTemplate(template string, config map[string]string, externalID string) string {
-	pairs := []string{"{ExternalExecutionId}", externalID}
-	for k, v := range config {
-		pairs = append(pairs, "{Config:"+k+"}", v)
-	}
-	return strings.NewReplacer(pairs...).Replace(template)
-}
-
 // startJob makes the next job of a run (S-303).
 func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Time) {
 	d := st.s.Attached.Definitions[e.Version]
 	run.Job, run.JobNumber = pipeline.JobID(st.id()), run.JobNumber+1
-	store, _ := pipelineStore(d, run.Region)
+	store, _ := pipeline.ArtifactBucket(d, run.Region)
 	job := Job{
 		ID: run.Job, Run: run.ID, Execution: e.ID, Number: run.JobNumber, Type: run.Type,
 		PipelineARN: st.s.ARN(), Pipeline: st.s.Name, Version: e.Version, Stage: run.Stage, Action: run.Action,

@@ -188,6 +188,7 @@ func catalogue(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
 		t.Unavailable = "this server does not run it"
 	case "worker":
 		t.Timeout = 24 * time.Hour
+		t.Properties = []pipeline.Property{{Name: "job", Required: true}}
 		t.Settings = pipeline.Settings{EntityURLTemplate: "https://ci/{Config:job}", ExecutionURLTemplate: "https://ci/{Config:job}/{ExternalExecutionId}"}
 	}
 	return t, true

@@ -32,7 +32,7 @@ func (st *step) note(run *ActionRun, r Result) {
 	if r.ExternalID != "" {
 		run.ExternalID = r.ExternalID
 		if typ, ok := st.s.Attached.Catalogue(run.Type); ok && typ.Settings.ExecutionURLTemplate != "" { // S-299
-			run.ExternalURL = fillTemplate(typ.Settings.ExecutionURLTemplate, run.Resolved, r.ExternalID)
+			run.ExternalURL = typ.ExecutionURL(run.Resolved, r.ExternalID)
 		}
 	}
 	if r.ExternalURL != "" {
