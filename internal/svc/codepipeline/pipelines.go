@@ -81,12 +81,10 @@ func (r *Room) accept(ctx context.Context, tx *store.Tx, c auth.Caller, in *api.
 		MayAssume:     func(role string) bool { return r.CanAssume(ctx, role) },
 		MayAssumeFrom: func(from, to string) bool { return r.CanAssumeFrom(ctx, from, to) },
 	}
-	if previous != nil {
-		if d, err = pipeline.KeepSecrets(d, previous, catalogue); err != nil {
-			return nil, nil, err
-		}
-	}
 	if err := pipeline.Validate(d, env); err != nil {
+		return nil, nil, err
+	}
+	if d, err = pipeline.KeepSecrets(d, previous, catalogue); err != nil {
 		return nil, nil, err
 	}
 	if err := unsupported(d); err != nil {
