@@ -35,8 +35,8 @@ func (e *Execution) clone() *Execution {
 	n.SourceRevisions = slices.Clone(e.SourceRevisions)
 	n.ArtifactRevisions = slices.Clone(e.ArtifactRevisions)
 	n.Stop = copied(e.Stop)
-	n.Artifacts = maps.Clone(e.Artifacts)
-	n.Outputs = maps.Clone(e.Outputs)
+	n.Artifacts = filled(e.Artifacts)
+	n.Outputs = filled(e.Outputs)
 	n.Runs = make(map[string]*StageRun, len(e.Runs))
 	for name, r := range e.Runs {
 		c := *r
@@ -55,4 +55,11 @@ func copied[T any](p *T) *T {
 	}
 	c := *p
 	return &c
+}
+
+// filled copies a map; a nil one, as a saved execution without entries has, becomes empty.
+func filled[K comparable, V any](m map[K]V) map[K]V {
+	c := make(map[K]V, len(m))
+	maps.Copy(c, m)
+	return c
 }
