@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"context"
+	"errors"
+
+	"penstock/internal/policy"
+	"penstock/internal/store"
+)
+
+const assumeRole = "sts:AssumeRole"
+
+// CanAssume says whether a service may assume a role: whether the role exists and its trust
+// policy names the service (S-8, M-1).
+func (a *Auth) CanAssume(ctx context.Context, roleARN, servicePrincipal string) (bool, error) {
+	p, err := a.role(ctx, roleARN)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	req := &policy.Request{Action: assumeRole, Resource: roleARN, Principal: policy.Principal{Service: servicePrincipal}}
+	return p.trust.Evaluate(req) == policy.Allow, nil
+}
+
+// CanAssumeFrom says whether one role may assume another, as an action's own role is
+// assumed through the pipeline's (S-40, M-1b).
+func (a *Auth) CanAssumeFrom(ctx context.Context, fromRoleARN, roleARN string) (bool, error) {
+	from, err := a.role(ctx, fromRoleARN)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	account, _, _ := splitRole(fromRoleARN)
+	g := &grant{
+		caller:   Caller{Account: account, ARN: fromRoleARN, RoleARN: fromRoleARN},
+		tags:     from.tags,
+		now:      a.now,
+		identity: func(context.Context) ([]*policy.Document, error) { return from.docs, nil },
+	}
+	return a.mayAssume(ctx, g, roleARN, nil)
+}
+
+// CheckAssume says whether the caller of a context may assume a role. It gives nil or a
+// fault AccessDenied that does not say whether the role exists.
+func (a *Auth) CheckAssume(ctx context.Context, roleARN string, attrs Attributes) error {
+	g := grantOf(ctx)
+	if g == nil {
+		return CheckWith(ctx, assumeRole, roleARN, attrs)
+	}
+	ok, err := a.mayAssume(ctx, g, roleARN, attrs)
+	if err != nil || ok {
+		return err
+	}
+	return g.deny(assumeRole, roleARN, "because no policy of the caller and of the role together allows the sts:AssumeRole action")
+}
+
+// mayAssume joins the trust policy and the caller's own policies. A trust policy that names
+// the caller is enough within an account, unless the caller's policies deny; one that only
+// trusts the account leaves the decision to the caller's policies.
+func (a *Auth) mayAssume(ctx context.Context, g *grant, roleARN string, attrs Attributes) (bool, error) {
+	p, err := a.role(ctx, roleARN)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	c := &g.caller
+	req := &policy.Request{
+		Action: assumeRole, Resource: roleARN, Context: g.lookup(attrs),
+		Principal: policy.Principal{ARN: c.ARN, RoleARN: c.RoleARN, Account: c.Account},
+	}
+	trusted := p.trust.Evaluate(req)
+	if trusted != policy.Allow {
+		return false, nil
+	}
+	if g.all {
+		return true, nil
+	}
+	docs, err := g.identity(ctx)
+	if err != nil {
+		return false, err
+	}
+	own := policy.Evaluate(req, docs...)
+	if own == policy.Deny {
+		return false, nil
+	}
+	if len(g.session) > 0 && policy.Evaluate(req, g.session...) != policy.Allow {
+		return false, nil
+	}
+	if own == policy.Allow {
+		return true, nil
+	}
+	account, _, _ := splitRole(roleARN)
+	direct := *req
+	direct.Principal.Account = ""
+	return account == c.Account && p.trust.Evaluate(&direct) == policy.Allow, nil
+}
+
+// MaxSession gives the longest session a role allows; ok is false if there is no such role.
+func (a *Auth) MaxSession(ctx context.Context, roleARN string) (seconds int64, ok bool, err error) {
+	p, err := a.role(ctx, roleARN)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return int64(p.maxSession.Seconds()), true, nil
+}

@@ -1,0 +1,225 @@
+package auth
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"penstock/internal/fault"
+	"penstock/internal/policy"
+	"penstock/internal/store"
+)
+
+// Credentials are the three texts a session signs with.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey store.Secret
+	SessionToken    store.Secret
+	Expires         time.Time
+	// ARN and UserID are the principal of the session, as GetCallerIdentity will say.
+	ARN, UserID string
+}
+
+// MintInput says whose session Mint makes: exactly one of RoleARN, User and Service.
+type MintInput struct {
+	// RoleARN is the role that the session assumes.
+	RoleARN string
+	// From is the role through which the role is assumed: the pipeline's role for an
+	// action's own role (S-40). Its right to do so is checked.
+	From string
+	// Account and User name the user of whom it is a session (GetSessionToken).
+	Account, User string
+	// Service is an internal service principal of Account, which may do everything in
+	// S3; it must be narrowed by Policies. Artifact credentials are made so (S-310).
+	Service string
+	// SessionName is required for roles: 2 to 64 of letters, digits and _+=,.@-
+	SessionName string
+	// InvokedBy is the service for which the server itself acts. When a role is assumed
+	// without From, its trust policy must name this service.
+	InvokedBy string
+	// Policies narrow the session: one of them must allow as well.
+	Policies []string
+	// Duration is the session's life, one hour if zero, at most 36 hours.
+	Duration time.Duration
+}
+
+// Session kinds, as they stand in tokens.
+const (
+	kindRole    = "r"
+	kindUser    = "u"
+	kindService = "s"
+)
+
+// session is what a token seals.
+type session struct {
+	Kind      string   `json:"k"`
+	Account   string   `json:"a"`
+	Name      string   `json:"n"`
+	Path      string   `json:"p,omitempty"`
+	ID        string   `json:"i"`
+	Session   string   `json:"s,omitempty"`
+	InvokedBy string   `json:"b,omitempty"`
+	Policies  []string `json:"d,omitempty"`
+	Expires   int64    `json:"e"`
+}
+
+// maxDuration is the longest life of any session.
+const maxDuration = 36 * time.Hour
+
+var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+// Mint makes the credentials of a session. It writes nothing: every node that has the
+// server's secret knows them. A role that does not exist, or that must not be assumed, is
+// a fault AccessDenied.
+func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
+	s := session{InvokedBy: in.InvokedBy, Session: in.SessionName, Policies: in.Policies}
+	switch {
+	case in.RoleARN != "":
+		if !sessionName.MatchString(in.SessionName) {
+			return Credentials{}, fault.New("ValidationError", "The session name must match %s", sessionName)
+		}
+		p, err := a.assumable(ctx, in)
+		if err != nil {
+			return Credentials{}, err
+		}
+		account, _, _ := splitRole(in.RoleARN)
+		s.Kind, s.Account, s.Name, s.Path, s.ID = kindRole, account, p.name, p.path, p.id
+	case in.User != "":
+		p, err := a.principal(ctx, store.Holder{Account: in.Account, Kind: store.HolderUser, Name: in.User})
+		if errors.Is(err, store.ErrNotFound) {
+			return Credentials{}, fault.New("AccessDenied", "The user %s does not exist", in.User)
+		}
+		if err != nil {
+			return Credentials{}, err
+		}
+		s.Kind, s.Account, s.Name, s.Path, s.ID = kindUser, in.Account, p.name, p.path, p.id
+	case in.Service != "" && len(in.Policies) > 0:
+		s.Kind, s.Account, s.Name, s.ID = kindService, in.Account, in.Service, in.Service
+	default:
+		return Credentials{}, errors.New("auth: a session needs a role, a user or a service with policies")
+	}
+	for _, text := range in.Policies {
+		if _, err := policy.Parse(text, policy.Identity); err != nil {
+			return Credentials{}, fault.New("MalformedPolicyDocument", "%s", err)
+		}
+	}
+	if in.Duration == 0 {
+		in.Duration = time.Hour
+	}
+	expires := a.now().Add(min(in.Duration, maxDuration)).UTC().Truncate(time.Second)
+	s.Expires = expires.Unix()
+	id := NewID("ASIA")
+	token, err := a.seal.seal(id, &s)
+	if err != nil {
+		return Credentials{}, err
+	}
+	c := s.caller()
+	return Credentials{AccessKeyID: id, SecretAccessKey: a.seal.secret(id), SessionToken: store.Secret(token), Expires: expires, ARN: c.ARN, UserID: c.UserID}, nil
+}
+
+// assumable gives the role to mint for, if it may be assumed as the input says.
+func (a *Auth) assumable(ctx context.Context, in MintInput) (*principal, error) {
+	who, ok, err := in.InvokedBy, true, error(nil)
+	switch {
+	case in.From != "":
+		who = in.From
+		ok, err = a.CanAssumeFrom(ctx, in.From, in.RoleARN)
+	case in.InvokedBy != "":
+		ok, err = a.CanAssume(ctx, in.RoleARN, in.InvokedBy)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.role(ctx, in.RoleARN)
+	if !ok || errors.Is(err, store.ErrNotFound) {
+		return nil, fault.New("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", who, in.RoleARN)
+	}
+	return p, err
+}
+
+// caller gives the caller that a session is.
+func (s *session) caller() Caller {
+	c := Caller{Account: s.Account, InvokedBy: s.InvokedBy, SessionName: s.Session, Expires: time.Unix(s.Expires, 0).UTC()}
+	switch s.Kind {
+	case kindUser:
+		c.UserName, c.UserID, c.ARN = s.Name, s.ID, UserARN(s.Account, s.Path, s.Name)
+	case kindRole:
+		c.RoleARN = RoleARN(s.Account, s.Path, s.Name)
+		fallthrough
+	default:
+		c.ARN = "arn:aws:sts::" + s.Account + ":assumed-role/" + s.Name + "/" + s.Session
+		c.UserID = s.ID + ":" + s.Session
+	}
+	return c
+}
+
+// sealer turns sessions into tokens and back, with keys derived from the server's secret.
+type sealer struct {
+	aead    cipher.AEAD
+	secrets []byte
+}
+
+func newSealer(secret []byte) (*sealer, error) {
+	block, err := aes.NewCipher(mac(secret, "penstock session token"))
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return &sealer{aead: aead, secrets: mac(secret, "penstock session secret")}, nil
+}
+
+// secret derives the secret access key of a session from its id.
+func (s *sealer) secret(id string) store.Secret {
+	return store.Secret(base64.StdEncoding.EncodeToString(mac(s.secrets, id)[:30]))
+}
+
+// tokenVersion lets the form of tokens change; older ones are then refused.
+const tokenVersion = 1
+
+// seal binds the session to its access key id: a token is worth nothing with another.
+func (s *sealer) seal(id string, v *session) (string, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("auth: %w", err)
+	}
+	out := make([]byte, 1+s.aead.NonceSize(), 1+s.aead.NonceSize()+len(plain)+s.aead.Overhead())
+	out[0] = tokenVersion
+	if _, err := rand.Read(out[1:]); err != nil {
+		return "", fmt.Errorf("auth: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(out, out[1:], plain, []byte(id))), nil
+}
+
+// maxToken is more than the longest session with all its policies takes.
+const maxToken = 64 << 10
+
+// open gives the session of a token, if it was sealed here for this id.
+func (s *sealer) open(id, token string) (*session, bool) {
+	if len(token) > maxToken {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) <= 1+s.aead.NonceSize() || raw[0] != tokenVersion {
+		return nil, false
+	}
+	nonce, sealed := raw[1:1+s.aead.NonceSize()], raw[1+s.aead.NonceSize():]
+	plain, err := s.aead.Open(nil, nonce, sealed, []byte(id))
+	if err != nil {
+		return nil, false
+	}
+	v := &session{}
+	if err := json.Unmarshal(plain, v); err != nil {
+		return nil, false
+	}
+	return v, true
+}

@@ -1,0 +1,246 @@
+package auth_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"penstock/internal/auth"
+	"penstock/internal/policy"
+	"penstock/internal/sigv4"
+	"penstock/internal/store/storetest"
+)
+
+// S-310: artifact credentials read and write the given objects and nothing else.
+func TestArtifactCredentials(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	c, err := g.auth.Mint(t.Context(), auth.MintInput{
+		Service: "codepipeline.amazonaws.com", Account: acct, SessionName: "job", InvokedBy: "codepipeline.amazonaws.com",
+		Policies: []string{allow(`"s3:GetObject"`, "arn:aws:s3:::b/in"), allow(`"s3:PutObject"`, "arn:aws:s3:::b/out")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := g.now.Add(time.Hour); !c.Expires.Equal(want) {
+		t.Errorf("expires %v, want %v", c.Expires, want)
+	}
+	ctx, err := g.auth.Authenticate(g.signed(creds(c), "s3", "GET", "http://127.0.0.1/b/in", ""), "s3", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []struct {
+		action, resource string
+		ok               bool
+	}{
+		{"s3:GetObject", "arn:aws:s3:::b/in", true},
+		{"s3:PutObject", "arn:aws:s3:::b/out", true},
+		{"s3:PutObject", "arn:aws:s3:::b/in", false},
+		{"s3:GetObject", "arn:aws:s3:::b/other", false},
+		{"s3:ListBucket", "arn:aws:s3:::b", false},
+	} {
+		if err := auth.Check(ctx, q.action, q.resource); (err == nil) != q.ok {
+			t.Errorf("%s on %s: %v", q.action, q.resource, err)
+		}
+	}
+	// The principal itself is allowed nothing outside S3, whatever the policy says.
+	c, err = g.auth.Mint(t.Context(), auth.MintInput{Service: "codepipeline.amazonaws.com", Account: acct, SessionName: "job", Policies: []string{allow(`"*"`, "*")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "outside S3", auth.Check(g.mustCall(creds(c)), "codepipeline:GetPipeline", "*"), "AccessDeniedException")
+	if _, err := g.auth.Mint(t.Context(), auth.MintInput{Service: "codepipeline.amazonaws.com", Account: acct}); err == nil {
+		t.Error("a service session without a policy")
+	}
+}
+
+// M-1, S-8: a service may assume a role that exists and names it.
+func TestCanAssume(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	good := g.role("Good", trusts(`{"Service":["codebuild.amazonaws.com","codepipeline.amazonaws.com"]}`), "")
+	other := g.role("other", trusts(`{"Service":"lambda.amazonaws.com"}`), "")
+	for arn, want := range map[string]bool{
+		good: true, other: false,
+		auth.RoleARN(acct, "/", "nobody"):         false,
+		auth.RoleARN(acct, "/", "good"):           false,
+		auth.RoleARN(acct, "/path/", "Good"):      false,
+		auth.RoleARN("111111111111", "/", "Good"): false,
+		"nonsense": false,
+	} {
+		got, err := g.auth.CanAssume(t.Context(), arn, "codepipeline.amazonaws.com")
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v", arn, got, err)
+		}
+		_, err = g.auth.Mint(t.Context(), auth.MintInput{RoleARN: arn, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com"})
+		if (err == nil) != want {
+			t.Errorf("mint %s: %v", arn, err)
+		}
+		if !want {
+			wantCode(t, arn, err, "AccessDenied")
+		}
+	}
+}
+
+// S-40, M-1b: an action's role is assumed through the pipeline's role.
+func TestCanAssumeFrom(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	service := trusts(`{"Service":"codepipeline.amazonaws.com"}`)
+	plain := g.role("plain", service, "")
+	able := g.role("able", service, allow(`"sts:AssumeRole"`, "*"))
+	barred := g.role("barred", service, `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"sts:*","Resource":"*"}}`)
+	named := g.role("named", trusts(`{"AWS":["`+plain+`","`+barred+`"]}`), "")
+	account := g.role("account", trusts(`{"AWS":"`+acct+`"}`), "")
+	for _, c := range []struct {
+		from, to string
+		want     bool
+	}{
+		{plain, named, true}, {able, named, false}, {barred, named, false},
+		{plain, account, false}, {able, account, true}, {barred, account, false},
+		{able, plain, false}, {"nonsense", named, false}, {able, "nonsense", false},
+	} {
+		got, err := g.auth.CanAssumeFrom(t.Context(), c.from, c.to)
+		if err != nil || got != c.want {
+			t.Errorf("%s from %s: %v, %v", c.to, c.from, got, err)
+		}
+		_, err = g.auth.Mint(t.Context(), auth.MintInput{RoleARN: c.to, From: c.from, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com"})
+		if (err == nil) != c.want {
+			t.Errorf("mint %s from %s: %v", c.to, c.from, err)
+		}
+	}
+}
+
+// W-31: a token cannot be made, changed, moved to another key or opened by another server.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	g, other := newRig(t, storetest.SQLite(t)), newRig(t, storetest.SQLite(t))
+	c, err := g.auth.Mint(t.Context(), auth.MintInput{Account: acct, User: auth.Administrator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := auth.From(g.mustCall(creds(c)))
+	if who.UserName != auth.Administrator || who.ARN != "arn:aws:iam::000000000000:user/administrator" || !who.Expires.Equal(c.Expires) {
+		t.Errorf("%+v", who)
+	}
+	if _, err := other.call(creds(c)); err == nil {
+		t.Error("another server took the token")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(string(c.SessionToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		bad := append([]byte(nil), raw...)
+		bad[i] ^= 1
+		forged := creds(c)
+		forged.SessionToken = base64.RawURLEncoding.EncodeToString(bad)
+		_, err := g.call(forged)
+		wantCode(t, fmt.Sprintf("byte %d", i), err, "UnrecognizedClientException")
+	}
+	for _, text := range []string{"x", "!!", strings.Repeat("A", 100000)} {
+		forged := creds(c)
+		forged.SessionToken = text
+		_, err := g.call(forged)
+		wantCode(t, "text", err, "UnrecognizedClientException")
+	}
+	all := fmt.Sprintf("%v %+v %#v", c, c, &c)
+	if strings.Contains(all, string(c.SecretAccessKey)) || strings.Contains(all, string(c.SessionToken)) {
+		t.Error("credentials print their secrets")
+	}
+}
+
+// gitRequest is a git client's request with Basic credentials.
+func gitRequest(t *testing.T, user, password string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1:7788/v1/repos/app/info/refs?service=git-upload-pack", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth(user, password)
+	return r
+}
+
+// helperPassword signs as the credential helper does; its golden values are tested in sigv4.
+func helperPassword(c aws.Credentials, region, host, path string, at time.Time) string {
+	stamp := at.UTC().Format("20060102T150405")
+	key := sigv4.SigningKey(c.SecretAccessKey, stamp[:8], region, "codecommit")
+	text := "AWS4-HMAC-SHA256\n" + stamp + "\n" + stamp[:8] + "/" + region + "/codecommit/aws4_request\n" +
+		hashOf("GIT\n"+path+"\n\nhost:"+host+"\n\nhost\n")
+	return stamp + "Z" + fmt.Sprintf("%x", macOf(key, text))
+}
+
+// N-9: both forms of git credentials, for long-lived keys and sessions.
+func TestBasicGit(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	session, err := g.auth.Mint(t.Context(), auth.MintInput{Account: acct, User: auth.Administrator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := map[string]aws.Credentials{g.id: g.admin(), session.AccessKeyID + "%" + string(session.SessionToken): creds(session)}
+	for user, c := range users {
+		for _, k := range []struct{ password, region string }{
+			{c.SecretAccessKey, "us-east-1"},
+			{helperPassword(c, "us-east-1", "127.0.0.1", "/v1/repos/app", g.now), "us-east-1"},
+			{helperPassword(c, "ap-south-1", "127.0.0.1", "/v1/repos/app", g.now), "ap-south-1"},
+			{helperPassword(c, "moon-1", "127.0.0.1", "/v1/repos/app.git", g.now), "moon-1"},
+		} {
+			var regions []string
+			if k.region == "moon-1" {
+				regions = []string{"moon-1"}
+			}
+			ctx, err := g.auth.BasicGit(gitRequest(t, user, k.password), "app", regions...)
+			if err != nil {
+				t.Errorf("%s: %v", k.region, err)
+				continue
+			}
+			if who := auth.From(ctx); who.Region != k.region || who.UserName != auth.Administrator || auth.Check(ctx, "codecommit:GitPull", "*") != nil {
+				t.Errorf("%s: %+v", k.region, who)
+			}
+		}
+		for what, password := range map[string]string{
+			"secret": c.SecretAccessKey + "x", "nothing": "", "other repository": helperPassword(c, "us-east-1", "127.0.0.1", "/v1/repos/other", g.now),
+			"other host": helperPassword(c, "us-east-1", "evil.test", "/v1/repos/app", g.now), "old": helperPassword(c, "us-east-1", "127.0.0.1", "/v1/repos/app", g.now.Add(-time.Hour)),
+		} {
+			_, err := g.auth.BasicGit(gitRequest(t, user, password), "app")
+			wantCode(t, what, err, "InvalidSignatureException")
+		}
+	}
+	_, err = g.auth.BasicGit(gitRequest(t, "AKIANOBODY", "x"), "app")
+	wantCode(t, "unknown", err, "UnrecognizedClientException")
+	r := gitRequest(t, "", "")
+	r.Header.Del("Authorization")
+	_, err = g.auth.BasicGit(r, "app")
+	wantCode(t, "none", err, "MissingAuthenticationTokenException")
+}
+
+// Every built-in policy can be read, and the administrator's allows.
+func TestManagedPolicies(t *testing.T) {
+	t.Parallel()
+	list := auth.ManagedPolicies()
+	if len(list) != 10 {
+		t.Errorf("%d policies", len(list))
+	}
+	for _, p := range list {
+		if _, err := policy.Parse(p.Document, policy.Identity); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+		if again, ok := auth.FindManagedPolicy(p.ARN); !ok || again.Name != p.Name || len(p.ID) != 20 {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+func macOf(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
