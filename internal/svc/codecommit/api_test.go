@@ -237,3 +237,36 @@ func TestPageToken(t *testing.T) {
 		wantCode(t, token, err, "InvalidContinuationTokenException")
 	}
 }
+
+func TestMergeByFastForward(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.SQLite(t))
+	b.create("one")
+	first := b.put("one", "main", "", "a", "1")
+	if _, err := b.CreateBranch(b.ctx, &api.CreateBranchInput{RepositoryName: "one", BranchName: "next", CommitId: first}); err != nil {
+		t.Fatal(err)
+	}
+	second := b.put("one", "next", first, "a", "2")
+	merge := func(source, destination, target string) (string, error) {
+		out, err := b.MergeBranchesByFastForward(b.ctx, &api.MergeBranchesByFastForwardInput{
+			RepositoryName: "one", SourceCommitSpecifier: source, DestinationCommitSpecifier: destination, TargetBranch: target,
+		})
+		if err != nil {
+			return "", err
+		}
+		return out.CommitId, nil
+	}
+	if id, err := merge("next", "main", ""); err != nil || id != second {
+		t.Errorf("merged to %s, %v", id, err)
+	}
+	if u := b.updates(); u[len(u)-1].Ref != "refs/heads/main" || u[len(u)-1].New != second {
+		t.Errorf("told %+v", u)
+	}
+	b.put("one", "main", second, "a", "3")
+	_, err := merge("next", "main", "")
+	wantCode(t, "backwards", err, "ManualMergeRequiredException")
+	_, err = merge("next", first, "main")
+	wantCode(t, "elsewhere", err, "InvalidTargetBranchException")
+	_, err = merge("none", "main", "")
+	wantCode(t, "no source", err, "CommitDoesNotExistException")
+}

@@ -33,8 +33,9 @@ type Config struct {
 	Binary string
 	// MaxPack bounds the bytes of one push, 2 GiB by default.
 	MaxPack int64
-	// MaxProcesses bounds the git processes that run at one time, four per CPU and at
-	// least eight by default; work beyond waits for MaxWait.
+	// MaxProcesses bounds the transfers that run at one time, and likewise the short
+	// commands of the API; four per CPU and at least eight by default. Work beyond waits
+	// for MaxWait.
 	MaxProcesses int
 	// MaxWait bounds the wait for a free process, 30 s by default; then ErrBusy.
 	MaxWait time.Duration
@@ -60,11 +61,12 @@ var (
 
 // Dir is the folder of repositories. Its methods may be called concurrently.
 type Dir struct {
-	cfg   Config
-	root  *os.Root
-	path  string
-	env   []string
-	slots chan struct{}
+	cfg  Config
+	root *os.Root
+	path string
+	env  []string
+
+	transfers, commands pool
 
 	mu     sync.Mutex
 	closed bool
@@ -101,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Dir, error) {
 	}
 	d := &Dir{
 		cfg: cfg, root: root, path: path, env: environment(cfg),
-		slots: make(chan struct{}, cfg.MaxProcesses), tidy: map[string]bool{},
+		transfers: make(pool, cfg.MaxProcesses), commands: make(pool, cfg.MaxProcesses), tidy: map[string]bool{},
 	}
 	d.ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := d.checkVersion(ctx); err != nil {

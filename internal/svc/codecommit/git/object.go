@@ -275,7 +275,7 @@ func (r *Repo) Archive(ctx context.Context, w io.Writer, commit string, limit in
 		return ErrNotFound
 	}
 	l := &limited{w: w, left: limit}
-	err := r.dir.within(ctx, r.dir.cfg.Transfer, call{
+	err := r.dir.background(ctx, call{
 		repo: r, stdout: l, args: []string{"archive", "--format=zip", "-6", commit},
 	})
 	if l.over {

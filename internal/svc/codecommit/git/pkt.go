@@ -14,18 +14,18 @@ const maxPkt = 65520
 
 var errPkt = errors.New("git: malformed pkt-line")
 
-// readPkt gives the payload of the next pkt-line; flush says that it was one of the
-// markers without a payload.
+// readPkt gives the payload of the next pkt-line; flush says that it was the
+// marker without a payload. The other markers have no place in a push.
 func readPkt(r io.Reader) (payload []byte, flush bool, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, false, err
 	}
 	n, err := strconv.ParseUint(string(head[:]), 16, 16)
-	if err != nil || n > maxPkt || n == 3 {
+	if err != nil || n > maxPkt || n > 0 && n < 4 {
 		return nil, false, errPkt
 	}
-	if n < 4 {
+	if n == 0 {
 		return nil, true, nil
 	}
 	payload = make([]byte, n-4)

@@ -97,17 +97,21 @@ func environment(cfg Config) []string {
 	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(config)))
 }
 
-// acquire waits for a process slot.
-func (d *Dir) acquire(ctx context.Context) error {
+// pool bounds the processes of one kind. Transfers and the commands of the API have pools of
+// their own: a few clients that read slowly must not stop every source action.
+type pool chan struct{}
+
+// acquire waits for a free process, at most for the given time.
+func (p pool) acquire(ctx context.Context, wait time.Duration) error {
 	select {
-	case d.slots <- struct{}{}:
+	case p <- struct{}{}:
 		return nil
 	default:
 	}
-	t := time.NewTimer(d.cfg.MaxWait)
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
-	case d.slots <- struct{}{}:
+	case p <- struct{}{}:
 		return nil
 	case <-t.C:
 		return ErrBusy
@@ -116,7 +120,7 @@ func (d *Dir) acquire(ctx context.Context) error {
 	}
 }
 
-func (d *Dir) release() { <-d.slots }
+func (p pool) release() { <-p }
 
 // process is a started git command.
 type process struct {
@@ -127,7 +131,7 @@ type process struct {
 }
 
 // start runs git with the clean environment in its own process group. The caller holds a
-// slot. When ctx ends the whole group is told to end, and killed after the grace.
+// place in a pool. When ctx ends the whole group is told to end, and killed after the grace.
 func (d *Dir) start(ctx context.Context, c call, prepare func(*exec.Cmd) error) (*process, error) {
 	cmd := exec.CommandContext(ctx, d.cfg.Binary, c.args...)
 	p := &process{cmd: cmd, name: c.args[0], stderr: &tail{max: 8 << 10}}
@@ -179,14 +183,34 @@ func (p *process) wait(ctx context.Context) error {
 
 // quick runs a command of an API call to its end.
 func (d *Dir) quick(ctx context.Context, c call) error {
+	if err := d.commands.acquire(ctx, d.cfg.MaxWait); err != nil {
+		return err
+	}
+	defer d.commands.release()
 	return d.within(ctx, quickLimit, c)
 }
 
-func (d *Dir) within(ctx context.Context, limit time.Duration, c call) error {
-	if err := d.acquire(ctx); err != nil {
+// transfer runs a command whose peer decides how long it takes.
+func (d *Dir) transfer(ctx context.Context, limit time.Duration, c call) error {
+	if err := d.transfers.acquire(ctx, d.cfg.MaxWait); err != nil {
 		return err
 	}
-	defer d.release()
+	defer d.transfers.release()
+	return d.within(ctx, limit, c)
+}
+
+// background runs a long command that nobody watches: it waits for its turn as long as it
+// may run.
+func (d *Dir) background(ctx context.Context, c call) error {
+	if err := d.transfers.acquire(ctx, d.cfg.Transfer); err != nil {
+		return err
+	}
+	defer d.transfers.release()
+	return d.within(ctx, d.cfg.Transfer, c)
+}
+
+// within runs a command of which the caller holds a place in a pool.
+func (d *Dir) within(ctx context.Context, limit time.Duration, c call) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	p, err := d.start(ctx, c, nil)

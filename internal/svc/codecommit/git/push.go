@@ -79,12 +79,12 @@ type push struct {
 
 func (ps *push) serve(req *http.Request, moved func(context.Context, []Change) error) {
 	d := ps.repo.dir
-	if err := d.acquire(req.Context()); err != nil {
+	if err := d.transfers.acquire(req.Context(), d.cfg.MaxWait); err != nil {
 		ps.repo.fail(ps.peer.w, req, err)
 		return
 	}
 	runErr := ps.run(req)
-	d.release()
+	d.transfers.release()
 
 	// From here the client no longer decides: what moved is announced.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), quickLimit)

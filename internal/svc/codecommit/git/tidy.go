@@ -47,7 +47,7 @@ func (d *Dir) repack(r *Repo) error {
 		// Geometric: each run touches the small packs only.
 		{"repack", "-q", "-d", "--geometric=2", "--write-midx"},
 	} {
-		if err := d.within(d.ctx, d.cfg.Transfer, call{repo: r, args: args}); err != nil {
+		if err := d.background(d.ctx, call{repo: r, args: args}); err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 	}

@@ -162,7 +162,7 @@ func (r *Repo) ServeRefs(w http.ResponseWriter, req *http.Request, service strin
 		_, err := p.Write(first)
 		return err
 	}}
-	err := r.dir.within(req.Context(), quickLimit, call{repo: r, args: args, stdout: out, env: env})
+	err := r.dir.transfer(req.Context(), quickLimit, call{repo: r, args: args, stdout: out, env: env})
 	r.finish(w, req, out, err)
 }
 
@@ -187,7 +187,7 @@ func (r *Repo) ServeUploadPack(w http.ResponseWriter, req *http.Request) {
 		header(w, "application/x-git-upload-pack-result")
 		return nil
 	}}
-	err = r.dir.within(req.Context(), r.dir.cfg.Transfer, call{
+	err = r.dir.transfer(req.Context(), r.dir.cfg.Transfer, call{
 		repo: r, args: []string{"upload-pack", "--strict", "--stateless-rpc", "--", r.path},
 		stdin: bytes.NewReader(wants), stdout: out, env: env,
 	})
