@@ -37,7 +37,7 @@ type Config struct {
 	Env func(ctx context.Context, job *store.JobRow) provider.Env
 	// Node names this server among those that share the database.
 	Node string
-	// Concurrency is how many jobs run at once; 0 means 64. Most of them wait for others.
+	// Concurrency is how many jobs run at once; 0 means 1000: most of them wait for others.
 	Concurrency int
 	Log         *slog.Logger
 }
@@ -53,7 +53,7 @@ type Worker struct {
 // New makes a Worker for all types of the providers.
 func New(cfg Config) *Worker {
 	if cfg.Concurrency == 0 {
-		cfg.Concurrency = 64
+		cfg.Concurrency = 1000
 	}
 	w := &Worker{cfg: cfg, byType: map[pipeline.ActionTypeID]provider.Provider{}, slots: make(chan struct{}, cfg.Concurrency)}
 	for _, p := range cfg.Providers {

@@ -1,0 +1,14 @@
+// Package all is the list of the providers this server has.
+package all
+
+import (
+	"penstock/internal/provider"
+	"penstock/internal/provider/codecommit"
+)
+
+// Providers are all built-in providers. A new one is a folder and a line here.
+func Providers() []provider.Provider {
+	return []provider.Provider{
+		codecommit.New(),
+	}
+}
