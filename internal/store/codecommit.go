@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -73,6 +74,14 @@ func (tx *Tx) oneCodeCommitRepository(ctx context.Context, where string, args ..
 func (tx *Tx) ListCodeCommitRepositories(ctx context.Context, account, region string) ([]CodeCommitRepository, error) {
 	return all(ctx, tx, `SELECT `+codecommitColumns+` FROM codecommit_repository WHERE account = $1 AND region = $2`,
 		[]any{account, region}, scanCodeCommitRepository)
+}
+
+// CodeCommitRegions gives the Regions in which any account has a repository of a name, sorted.
+func (tx *Tx) CodeCommitRegions(ctx context.Context, name string) ([]string, error) {
+	list, err := all(ctx, tx, `SELECT DISTINCT region FROM codecommit_repository WHERE name = $1`, []any{name},
+		func(rows *sql.Rows) (region string, err error) { return region, rows.Scan(&region) })
+	slices.Sort(list)
+	return list, err
 }
 
 // ListEveryCodeCommitRepository gives the repositories of all accounts and Regions.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 
 	"penstock/internal/store"
@@ -72,6 +73,9 @@ func TestCodeCommitRepository(t *testing.T) {
 			heads, err := tx.CodeCommitHeads(ctx, "id-1")
 			if err != nil || !maps.Equal(heads, map[string]string{"refs/heads/a": "3"}) {
 				t.Errorf("heads %v, %v", heads, err)
+			}
+			if regions, err := tx.CodeCommitRegions(ctx, "one"); err != nil || !slices.Equal(regions, []string{"s"}) {
+				t.Errorf("regions %v, %v", regions, err)
 			}
 			list, err := tx.ListCodeCommitRepositories(ctx, "1", "s")
 			every, err2 := tx.ListEveryCodeCommitRepository(ctx)

@@ -102,7 +102,8 @@ func (r *Room) UploadArchive(ctx context.Context, in *api.UploadArchiveInput) (*
 	}
 	caller := auth.From(ctx)
 	id := newID()
-	work, cancel := context.WithCancel(r.ctx)
+	// The work outlives the request, keeps its caller, and ends with the room.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	x := &upload{repository: p.ID, cancel: cancel, status: uploading}
 	if !r.uploads.add(id, x, r.deps.Now()) {
 		cancel()
@@ -110,6 +111,7 @@ func (r *Room) UploadArchive(ctx context.Context, in *api.UploadArchiveInput) (*
 	}
 	r.work.Go(func() {
 		defer cancel()
+		defer context.AfterFunc(r.ctx, cancel)()
 		err := r.archive(work, p, c.ID, caller, in)
 		switch {
 		case err == nil:

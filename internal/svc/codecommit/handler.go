@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"penstock/internal/auth"
 	"penstock/internal/fault"
+	"penstock/internal/store"
 	"penstock/internal/svc/codecommit/git"
 )
 
@@ -70,7 +72,12 @@ func (r *Room) ServeGit(w http.ResponseWriter, req *http.Request) {
 		unauthorized(w, "Credentials are needed: an access key id and its secret key, or those of the aws codecommit credential-helper.")
 		return
 	}
-	ctx, err := r.deps.BasicGit(req, g.name)
+	regions, err := r.regions(req.Context(), g.name)
+	if err != nil {
+		r.fail(w, req, err, false)
+		return
+	}
+	ctx, err := r.deps.BasicGit(req, g.name, regions...)
 	if err != nil {
 		r.fail(w, req, err, true)
 		return
@@ -96,6 +103,18 @@ func (r *Room) ServeGit(w http.ResponseWriter, req *http.Request) {
 			return r.moved(ctx, p, changes)
 		})
 	}
+}
+
+// regions lists where there are repositories of a name, the preferred Region first.
+func (r *Room) regions(ctx context.Context, name string) (regions []string, err error) {
+	err = r.deps.DB.View(ctx, func(tx *store.Tx) (err error) {
+		regions, err = tx.CodeCommitRegions(ctx, name)
+		return err
+	})
+	if i := slices.Index(regions, r.deps.Region); i > 0 {
+		regions[0], regions[i] = regions[i], regions[0]
+	}
+	return regions, err
 }
 
 // fail answers with a line that git shows. identity says that it is not known who is

@@ -41,16 +41,19 @@ type RefUpdate struct {
 // Deps is what the room needs. DB, BasicGit and Git.Dir must be set.
 type Deps struct {
 	DB *store.DB
-	// BasicGit authenticates a git request for a repository by its Basic credentials
-	// (auth.Auth has it) and gives a context with the caller.
-	BasicGit func(r *http.Request, repository string) (context.Context, error)
+	// BasicGit authenticates a git request for a repository by its Basic credentials and
+	// gives a context with the caller; auth.Auth has it. The Regions are those with a
+	// repository of the name, because git credentials need not name one.
+	BasicGit func(r *http.Request, repository string, regions ...string) (context.Context, error)
+	// Region is preferred when several have a repository of the name.
+	Region string
 	// Git says where the repositories are and how much work is allowed.
 	Git git.Config
 	// PublicURL gives the address of this server, without a slash at the end. It is asked at
 	// each call, because the port may be known late.
 	PublicURL func() string
 	// AWS gives the configuration for calls on behalf of a caller: UploadArchive writes to
-	// S3 with it.
+	// S3 with it. The context carries the caller, as do those of the calls made with it.
 	AWS func(ctx context.Context, caller auth.Caller) (aws.Config, error)
 	// Notify tells that a repository changed. It must not block.
 	Notify func(arn string)

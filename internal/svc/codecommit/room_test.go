@@ -86,7 +86,7 @@ func newBench(t *testing.T, db *store.DB, change ...func(*Deps)) *bench {
 }
 
 // basic takes the key of the sample user in both forms of N-9.
-func (b *bench) basic(r *http.Request, _ string) (context.Context, error) {
+func (b *bench) basic(r *http.Request, _ string, _ ...string) (context.Context, error) {
 	name, password, _ := r.BasicAuth()
 	ok := name == keyID && password == secret
 	if p, is := sigv4.ParseGitPassword(password); is && name == keyID {

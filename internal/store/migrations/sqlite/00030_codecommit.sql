@@ -12,6 +12,7 @@ CREATE TABLE codecommit_repository (
 	modified BIGINT NOT NULL,
 	UNIQUE (account, region, name)
 );
+CREATE INDEX codecommit_repository_name ON codecommit_repository (name);
 -- what has been told of each branch; git knows where it is
 CREATE TABLE codecommit_head (
 	repository_id TEXT NOT NULL,

@@ -1,0 +1,122 @@
+package codecommit_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/codecommit"
+	"github.com/aws/aws-sdk-go-v2/service/codecommit/types"
+
+	"penstock/internal/api"
+	codecommitapi "penstock/internal/api/codecommit"
+	"penstock/internal/auth"
+	"penstock/internal/awswire"
+	"penstock/internal/store/storetest"
+	"penstock/internal/svc/codecommit"
+	"penstock/internal/svc/codecommit/git"
+)
+
+// N-8, N-9: the SDK and git of a user against the door, with the key of the administrator.
+func TestThroughTheDoor(t *testing.T) {
+	t.Parallel()
+	const region = "eu-west-1"
+	ctx := t.Context()
+	db := storetest.SQLite(t)
+	id, secret, err := auth.Bootstrap(ctx, db, "123456789012")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := auth.New(ctx, auth.Config{DB: db, Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var url string
+	told := make(chan codecommit.RefUpdate, 10)
+	room, err := codecommit.New(ctx, codecommit.Deps{
+		DB: db, BasicGit: a.BasicGit, Region: "us-east-1", Git: git.Config{Dir: filepath.Join(t.TempDir(), "git")},
+		PublicURL:  func() string { return url },
+		RefUpdated: func(_ context.Context, u codecommit.RefUpdate) error { told <- u; return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(awswire.New(awswire.Config{
+		Authenticate: a.Authenticate, Services: []*api.Service{codecommitapi.New(room)}, Git: http.HandlerFunc(room.ServeGit),
+	}))
+	url = srv.URL
+	t.Cleanup(func() {
+		srv.Close()
+		if err := room.Close(); err != nil {
+			t.Error(err)
+		}
+		a.Close()
+	})
+	client := sdk.NewFromConfig(aws.Config{
+		Region: region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(id, string(secret), ""),
+	})
+	out, err := client.CreateRepository(ctx, &sdk.CreateRepositoryInput{
+		RepositoryName: new("web"), RepositoryDescription: new("d"), Tags: map[string]string{"k": "v"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone := *out.RepositoryMetadata.CloneUrlHttp
+	run := func(dir string, args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = dir
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+			"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@x", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@x",
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	// The repository is in another Region than the server's own; git does not say in which.
+	helper := filepath.Join(t.TempDir(), "helper")
+	if err := os.WriteFile(helper, []byte("#!/bin/sh\necho username="+id+"\necho 'password="+string(secret)+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w := t.TempDir()
+	run(w, "init", "-q", "-b", "main")
+	run(w, "commit", "-q", "--allow-empty", "-m", "one")
+	run(w, "-c", "credential.helper="+helper, "push", "-q", clone, "main")
+	head := run(w, "rev-parse", "HEAD")
+	if u := <-told; u.New != head || u.Region != region || u.RepositoryARN != "arn:aws:codecommit:eu-west-1:123456789012:web" {
+		t.Errorf("told %+v", u)
+	}
+	branch, err := client.GetBranch(ctx, &sdk.GetBranchInput{RepositoryName: new("web"), BranchName: new("main")})
+	if err != nil || *branch.Branch.CommitId != head {
+		t.Errorf("branch %+v, %v", branch, err)
+	}
+	_, err = client.PutFile(ctx, &sdk.PutFileInput{
+		RepositoryName: new("web"), BranchName: new("main"), ParentCommitId: &head, FilePath: new("a.txt"), FileContent: []byte("hello"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := client.GetFile(ctx, &sdk.GetFileInput{RepositoryName: new("web"), FilePath: new("a.txt")})
+	if err != nil || string(file.FileContent) != "hello" || file.FileMode != types.FileModeTypeEnumNormal {
+		t.Errorf("file %+v, %v", file, err)
+	}
+	_, err = client.GetBranch(ctx, &sdk.GetBranchInput{RepositoryName: new("none"), BranchName: new("main")})
+	var absent *types.RepositoryDoesNotExistException
+	if !errors.As(err, &absent) {
+		t.Errorf("an absent repository: %v", err)
+	}
+}
