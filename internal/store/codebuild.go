@@ -27,8 +27,8 @@ type CodeBuildBuild struct {
 	Doc   string
 }
 
-// Page says where a list goes on and how long a page is.
-type Page struct {
+// Keyset says where a list goes on and how long a page is.
+type Keyset struct {
 	// After is the key of the last row of the page before; "" for the first page.
 	After string
 	// AfterTime goes with After where a list is ordered by time.
@@ -40,7 +40,7 @@ type Page struct {
 }
 
 // direction gives the comparison and the order of a keyset page.
-func (p Page) direction() (compare, order string) {
+func (p Keyset) direction() (compare, order string) {
 	if p.Descending {
 		return "<", "DESC"
 	}
@@ -87,7 +87,7 @@ func (tx *Tx) DeleteCodeBuildProject(ctx context.Context, account, region, name 
 
 // ListCodeBuildProjects gives a page of projects without documents, ordered by name, or by
 // a time: "created" or "modified".
-func (tx *Tx) ListCodeBuildProjects(ctx context.Context, account, region, by string, page Page) ([]CodeBuildProject, error) {
+func (tx *Tx) ListCodeBuildProjects(ctx context.Context, account, region, by string, page Keyset) ([]CodeBuildProject, error) {
 	compare, order := page.direction()
 	column := "created"
 	if by == "modified" {
@@ -180,7 +180,7 @@ func (tx *Tx) DeleteCodeBuildBuild(ctx context.Context, account, region, id stri
 
 // ListCodeBuildBuilds gives a page of builds without documents in order of their start; of
 // one project, or of all when project is "".
-func (tx *Tx) ListCodeBuildBuilds(ctx context.Context, account, region, project string, page Page) ([]CodeBuildBuild, error) {
+func (tx *Tx) ListCodeBuildBuilds(ctx context.Context, account, region, project string, page Keyset) ([]CodeBuildBuild, error) {
 	compare, order := page.direction()
 	where := `account = $1 AND region = $2`
 	args := []any{account, region, page.Limit}

@@ -63,7 +63,7 @@ func (tx *Tx) GetLogGroup(ctx context.Context, account, region, name string) (Lo
 }
 
 // ListLogGroups gives a page of groups whose names begin with the prefix, by name.
-func (tx *Tx) ListLogGroups(ctx context.Context, account, region, prefix string, page Page) ([]LogGroup, error) {
+func (tx *Tx) ListLogGroups(ctx context.Context, account, region, prefix string, page Keyset) ([]LogGroup, error) {
 	return all(ctx, tx, `SELECT `+groupColumns+` FROM log_group WHERE account = $1 AND region = $2 AND name > $3
 		AND name >= $4 AND name < $5 ORDER BY name LIMIT $6`,
 		[]any{account, region, page.After, prefix, prefix + "\U0010FFFF", page.Limit}, func(rows *sql.Rows) (LogGroup, error) {
@@ -119,7 +119,7 @@ func (tx *Tx) GetLogStream(ctx context.Context, groupID, name string) (LogStream
 }
 
 // ListLogStreams gives a page of streams by name; only those with the prefix.
-func (tx *Tx) ListLogStreams(ctx context.Context, groupID, prefix string, page Page) ([]LogStream, error) {
+func (tx *Tx) ListLogStreams(ctx context.Context, groupID, prefix string, page Keyset) ([]LogStream, error) {
 	compare, order := page.direction()
 	args := []any{groupID, prefix, prefix + "\U0010FFFF", page.Limit}
 	where := ``
@@ -133,7 +133,7 @@ func (tx *Tx) ListLogStreams(ctx context.Context, groupID, prefix string, page P
 
 // ListRecentLogStreams gives a page of streams by the time of their last event; the page
 // goes on after a stream with AfterTime's milliseconds.
-func (tx *Tx) ListRecentLogStreams(ctx context.Context, groupID string, page Page) ([]LogStream, error) {
+func (tx *Tx) ListRecentLogStreams(ctx context.Context, groupID string, page Keyset) ([]LogStream, error) {
 	compare, order := page.direction()
 	args := []any{groupID, page.Limit}
 	where := ``

@@ -171,7 +171,7 @@ func (r *Room) DescribeLogGroups(ctx context.Context, in *api.DescribeLogGroupsI
 	out := &api.DescribeLogGroupsOutput{LogGroups: []api.LogGroup{}}
 	err = r.deps.DB.View(ctx, func(tx *store.Tx) error {
 		for {
-			page, err := tx.ListLogGroups(ctx, c.Account, c.Region, in.LogGroupNamePrefix, store.Page{After: after, Limit: limit + 1})
+			page, err := tx.ListLogGroups(ctx, c.Account, c.Region, in.LogGroupNamePrefix, store.Keyset{After: after, Limit: limit + 1})
 			if err != nil {
 				return err
 			}

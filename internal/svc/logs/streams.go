@@ -88,7 +88,7 @@ func (r *Room) DescribeLogStreams(ctx context.Context, in *api.DescribeLogStream
 		return nil, err
 	}
 	limit := limitOf(in.Limit, 50, 50)
-	page := store.Page{After: place.Name, AfterTime: time.UnixMilli(place.Last), Descending: in.Descending != nil && *in.Descending, Limit: limit + 1}
+	page := store.Keyset{After: place.Name, AfterTime: time.UnixMilli(place.Last), Descending: in.Descending != nil && *in.Descending, Limit: limit + 1}
 	var list []store.LogStream
 	err = r.deps.DB.View(ctx, func(tx *store.Tx) error {
 		g, _, err := group(ctx, tx, c, name)
