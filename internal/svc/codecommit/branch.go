@@ -181,12 +181,12 @@ func (r *Room) UpdateDefaultBranch(ctx context.Context, in *api.UpdateDefaultBra
 	if id == "" {
 		return nil, absentBranch(p, in.DefaultBranchName)
 	}
-	if err := p.git.SetHead(ctx, in.DefaultBranchName); err != nil {
-		return nil, busy(err)
-	}
 	err = r.change(ctx, p, func(row *store.CodeCommitRepository) error {
 		row.DefaultBranch = in.DefaultBranchName
 		return nil
 	})
-	return &api.UpdateDefaultBranchOutput{}, err
+	if err != nil {
+		return nil, err
+	}
+	return &api.UpdateDefaultBranchOutput{}, busy(p.follow(context.WithoutCancel(ctx), in.DefaultBranchName))
 }

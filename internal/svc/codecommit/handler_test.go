@@ -47,8 +47,19 @@ func TestGitPushIsTold(t *testing.T) {
 		if out, err := b.try(w, "push", "origin", ":trunk"); err == nil {
 			t.Errorf("the default branch was deleted: %s", out)
 		}
+		// What a crash left half-done: HEAD is put right, and nothing is told again.
+		repo, err := b.git.Repo(meta.RepositoryId)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := repo.SetHead(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
 		if err := b.Reconcile(t.Context()); err != nil || len(b.updates()) != 1 {
 			t.Errorf("told again: %v %v", b.updates(), err)
+		}
+		if head, err := repo.Head(); err != nil || head != "trunk" {
+			t.Errorf("HEAD is %s, %v", head, err)
 		}
 	})
 }
@@ -61,11 +72,11 @@ func TestPushNotTold(t *testing.T) {
 	w := t.TempDir()
 	b.run(w, "init", "-q", "-b", "main")
 	b.run(w, "commit", "-q", "--allow-empty", "-m", "one")
-	b.refuse = errors.New("the disk is full")
+	b.set(func() { b.refuse = errors.New("the disk is full") })
 	if out, err := b.try(w, "push", b.remote("web"), "main"); err == nil {
 		t.Errorf("the push went through: %s", out)
 	}
-	b.refuse = nil
+	b.set(func() { b.refuse = nil })
 	if err := b.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +116,18 @@ func TestGitAuthorisation(t *testing.T) {
 	b := newBench(t, storetest.SQLite(t))
 	b.create("web")
 	b.put("web", "main", "", "a.txt", "one")
-	b.policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codecommit:GitPull","Resource":"arn:aws:codecommit:us-east-1:000000000000:web"}}`
+	b.set(func() {
+		b.policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codecommit:GitPull","Resource":"arn:aws:codecommit:us-east-1:000000000000:web"}}`
+	})
 	w := t.TempDir()
 	b.run(w, "clone", "-q", b.remote("web"), ".")
 	b.run(w, "commit", "-q", "--allow-empty", "-m", "two")
 	if out, err := b.try(w, "push", "origin", "main"); err == nil || !strings.Contains(out, "403") {
 		t.Errorf("push: %v\n%s", err, out)
 	}
-	b.policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codecommit:*","Resource":"arn:aws:codecommit:us-east-1:000000000000:other"}}`
+	b.set(func() {
+		b.policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codecommit:*","Resource":"arn:aws:codecommit:us-east-1:000000000000:other"}}`
+	})
 	if out, err := b.try(w, "fetch"); err == nil || !strings.Contains(out, "403") {
 		t.Errorf("fetch: %v\n%s", err, out)
 	}

@@ -35,22 +35,16 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 			return fmt.Errorf("codecommit: tell of %s: %w", c.Ref, err)
 		}
 	}
-	if p.DefaultBranch == "" {
-		if first := firstBranch(changes); first != "" {
-			if err := p.git.SetHead(ctx, first); err != nil {
-				return err
-			}
-			p.DefaultBranch = first
-		}
-	}
+	branch := ""
 	err := r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		row, err := tx.GetCodeCommitRepositoryByID(ctx, p.ID)
 		if err != nil {
 			return err
 		}
 		if row.DefaultBranch == "" {
-			row.DefaultBranch = p.DefaultBranch
+			row.DefaultBranch = firstBranch(changes)
 		}
+		branch = row.DefaultBranch
 		row.Modified = tx.Now()
 		if err := tx.UpdateCodeCommitRepository(ctx, row); err != nil {
 			return err
@@ -65,11 +59,26 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) { // deleted meanwhile: nobody to tell
-		return err
+	if err == nil {
+		err = p.follow(ctx, branch)
+	} else if errors.Is(err, store.ErrNotFound) {
+		return nil // deleted meanwhile
 	}
 	r.deps.Notify(p.arn())
-	return nil
+	return err
+}
+
+// follow makes the default branch of the row the one that a clone checks out. The row
+// decides, also among several first pushes at one time.
+func (p *place) follow(ctx context.Context, branch string) error {
+	if branch == "" {
+		return nil
+	}
+	now, err := p.git.Head()
+	if err != nil || now == branch {
+		return err
+	}
+	return p.git.SetHead(ctx, branch)
 }
 
 // firstBranch chooses the default branch among those of the first push: as CodeCommit the
@@ -144,8 +153,9 @@ func (r *Room) reconcile(ctx context.Context, row store.CodeCommitRepository) er
 			changes = append(changes, git.Change{Ref: ref, Old: told[ref]})
 		}
 	}
+	p := &place{CodeCommitRepository: row, git: repo}
 	if len(changes) == 0 {
-		return nil
+		return p.follow(ctx, row.DefaultBranch)
 	}
-	return r.announce(ctx, &place{CodeCommitRepository: row, git: repo}, changes, "")
+	return r.announce(ctx, p, changes, "")
 }

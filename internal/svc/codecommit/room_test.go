@@ -34,13 +34,13 @@ var admin = auth.Caller{Account: "000000000000", Region: "us-east-1", ARN: "arn:
 // bench is a room with its git door, and what it told.
 type bench struct {
 	*Room
-	t      *testing.T
-	db     *store.DB
-	ctx    context.Context
-	url    string
-	policy string // what git users may do; "" is everything
+	t   *testing.T
+	db  *store.DB
+	ctx context.Context
+	url string
 
 	mu       sync.Mutex
+	policy   string // what git users may do; "" is everything
 	told     []RefUpdate
 	notified []string
 	refuse   error // of RefUpdated
@@ -97,10 +97,20 @@ func (b *bench) basic(r *http.Request, _ string, _ ...string) (context.Context, 
 	if !ok {
 		return nil, fault.New("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
-	if b.policy != "" {
-		return auth.Limited(r.Context(), admin, b.policy)
+	b.mu.Lock()
+	policy := b.policy
+	b.mu.Unlock()
+	if policy != "" {
+		return auth.Limited(r.Context(), admin, policy)
 	}
 	return auth.Trusted(r.Context(), admin), nil
+}
+
+// set changes the bench between requests.
+func (b *bench) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
 }
 
 func (b *bench) updates() []RefUpdate {

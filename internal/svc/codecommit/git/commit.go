@@ -264,6 +264,19 @@ func (r *Repo) SetHead(ctx context.Context, branch string) error {
 	return r.dir.quick(ctx, call{repo: r, args: []string{"symbolic-ref", "HEAD", "refs/heads/" + branch}})
 }
 
+// Head gives the default branch: "main" in a repository for which none was set.
+func (r *Repo) Head() (string, error) {
+	data, err := r.dir.root.ReadFile(r.id + "/HEAD")
+	if err != nil {
+		return "", fmt.Errorf("git: %w", err)
+	}
+	branch, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "ref: refs/heads/")
+	if !ok {
+		return "", fmt.Errorf("git: HEAD of %s is no branch", r.id)
+	}
+	return branch, nil
+}
+
 // code is the exit code of the process, or -1 when it was killed or never ran.
 func (e *ExitError) code() int {
 	var x *exec.ExitError

@@ -175,6 +175,7 @@ func TestPushDeleteAndForce(t *testing.T) {
 	}
 }
 
+// N-9: a name must not read as an option.
 func TestPushRefusesHostileRefs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Config{})

@@ -10,6 +10,9 @@ import (
 // as an option wherever the short name is handed to a command, at most 512 bytes, valid
 // UTF-8, below refs/.
 func ValidRef(name string) bool {
+	if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok {
+		return ValidBranch(branch)
+	}
 	rest, ok := strings.CutPrefix(name, "refs/")
 	return ok && len(name) <= 512 && strings.Contains(rest, "/") && validComponents(rest)
 }

@@ -266,7 +266,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("ValidBranch(%q) = %v", name, got)
 		}
 	}
-	for _, ref := range []string{"main", "HEAD", "refs/main", "refs/", "refs/heads/../../x", "../refs/heads/x", "refs/heads/-x"} {
+	for _, ref := range []string{"main", "HEAD", "refs/main", "refs/", "refs/heads/../../x", "../refs/heads/x", "refs/heads/-x", "refs/heads/HEAD", "refs/heads/" + strings.Repeat("a", 257)} {
 		if ValidRef(ref) {
 			t.Errorf("ValidRef(%q)", ref)
 		}
