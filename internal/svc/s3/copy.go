@@ -48,6 +48,9 @@ func (c *call) source() (source, error) {
 	if s.bucket, err = c.findBucket(name); err != nil {
 		return source{}, err
 	}
+	if owner := c.r.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); owner != "" && owner != s.bucket.Account {
+		return source{}, accessDenied()
+	}
 	action := "s3:GetObject"
 	if versioned {
 		action = "s3:GetObjectVersion"

@@ -141,10 +141,14 @@ func (c *call) readVersion() error {
 func (c *call) loadBucket() error {
 	var err error
 	c.bucket, err = c.findBucket(c.name)
-	if err == nil {
-		c.w.Header().Set("x-amz-bucket-region", c.bucket.Region)
+	if err != nil {
+		return err
 	}
-	return err
+	c.w.Header().Set("x-amz-bucket-region", c.bucket.Region)
+	if owner := c.r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != c.bucket.Account {
+		return accessDenied()
+	}
+	return nil
 }
 
 func (c *call) findBucket(name string) (store.Bucket, error) {
