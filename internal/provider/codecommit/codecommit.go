@@ -39,8 +39,12 @@ const maxMessage = 100 << 10
 // maxSummary is the longest summary the API shows.
 const maxSummary = 2048
 
-// poll is how long an archive is waited for between two questions, if nothing tells.
-const poll = 2 * time.Second
+// An archive that nothing tells of is asked for soon at first, because most are small, and
+// then less and less often.
+const (
+	firstPoll = 50 * time.Millisecond
+	lastPoll  = 2 * time.Second
+)
 
 // maxLost is how often an archive is begun anew because the service forgot it.
 const maxLost = 10
@@ -155,7 +159,7 @@ func (s *source) archive(ctx context.Context, commit string) *provider.Result {
 		in.KMSKey = s.EncryptionKey.ID
 	}
 	id, lost := "", 0
-	for {
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
 		if id == "" {
 			var begun uploadOutput
 			if err := call(ctx, s.client, "UploadArchive", in, &begun); err != nil {
@@ -183,7 +187,7 @@ func (s *source) archive(ctx context.Context, commit string) *provider.Result {
 		case now.Status == "Failed" || now.Status == "Cancelled":
 			return s.uploadFailed(now, tried)
 		}
-		provider.Wait(ctx, changed, poll)
+		provider.Wait(ctx, changed, pause)
 	}
 }
 

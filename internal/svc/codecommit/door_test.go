@@ -3,6 +3,7 @@ package codecommit_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +22,9 @@ import (
 	codecommitapi "penstock/internal/api/codecommit"
 	"penstock/internal/auth"
 	"penstock/internal/awswire"
+	"penstock/internal/pipeline"
+	"penstock/internal/provider"
+	source "penstock/internal/provider/codecommit"
 	"penstock/internal/store/storetest"
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
@@ -41,11 +45,26 @@ func TestThroughTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var url string
+	objects := make(chan string, 10)
+	s3 := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		objects <- r.URL.Path + " " + string(data[:min(4, len(data))])
+	}))
+	t.Cleanup(s3.Close)
 	told := make(chan codecommit.RefUpdate, 10)
 	room, err := codecommit.New(ctx, codecommit.Deps{
 		DB: db, BasicGit: a.BasicGit, Region: "us-east-1", Git: git.Config{Dir: filepath.Join(t.TempDir(), "git")},
 		PublicURL:  func() string { return url },
 		RefUpdated: func(_ context.Context, u codecommit.RefUpdate) error { told <- u; return nil },
+		AWS: func(ctx context.Context, c auth.Caller) (aws.Config, error) {
+			if auth.From(ctx) != c || c.AccessKeyID != id {
+				t.Errorf("the archive is put on behalf of %+v", c)
+			}
+			return aws.Config{Region: region, BaseEndpoint: &s3.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,9 +80,10 @@ func TestThroughTheDoor(t *testing.T) {
 		}
 		a.Close()
 	})
-	client := sdk.NewFromConfig(aws.Config{
+	cfg := aws.Config{
 		Region: region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(id, string(secret), ""),
-	})
+	}
+	client := sdk.NewFromConfig(cfg)
 	out, err := client.CreateRepository(ctx, &sdk.CreateRepositoryInput{
 		RepositoryName: new("web"), RepositoryDescription: new("d"), Tags: map[string]string{"k": "v"},
 	})
@@ -118,5 +138,19 @@ func TestThroughTheDoor(t *testing.T) {
 	var absent *types.RepositoryDoesNotExistException
 	if !errors.As(err, &absent) {
 		t.Errorf("an absent repository: %v", err)
+	}
+
+	// P-2: the source action is a client like any other.
+	result := source.New().Run(ctx, provider.Job{
+		Account: "123456789012", Region: region, Action: "Source",
+		Configuration: map[string]string{"RepositoryName": "web", "BranchName": "main"},
+		Outputs:       []pipeline.Artifact{{Name: "out", Bucket: "store", Key: "p/out/k"}},
+		Env:           provider.Env{AWS: cfg, ArtifactAWS: cfg, Changed: func(string) <-chan struct{} { return nil }},
+	})
+	if result.Error != nil || result.Revision.Summary != "Put a.txt\n" {
+		t.Fatalf("source action %+v", result)
+	}
+	if object := <-objects; object != "/store/p/out/k PK\x03\x04" {
+		t.Errorf("artifact %q", object)
 	}
 }
