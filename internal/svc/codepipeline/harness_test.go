@@ -51,7 +51,9 @@ func each(t *testing.T, f func(w *world)) {
 				return api.AWSSessionCredentials{AccessKeyId: "ASIA" + string(j.ID), SecretAccessKey: "s", SessionToken: "t"}, nil
 			},
 			BucketRegion: func(_ context.Context, _, bucket string) (string, bool) { return region, bucket == "artifacts" },
-			Sources:      func(string, string, *pipeline.Declaration) []store.Source { return nil },
+			Sources: func(context.Context, *store.Tx, string, string, *pipeline.Declaration) ([]store.Source, error) {
+				return nil, nil
+			},
 		})
 		f(w)
 	})

@@ -42,7 +42,7 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 			return err
 		}
 		id := rand.Text()
-		if err := tx.PutSources(ctx, id, r.Sources(c.Account, c.Region, stored)); err != nil {
+		if err := r.watch(ctx, tx, id, c, stored); err != nil {
 			return err
 		}
 		if _, err := r.Conductor.CreateTx(ctx, tx, id, c.Account, c.Region, rand.Text(), stored, c.ARN); errors.Is(err, store.ErrExists) {
@@ -63,6 +63,15 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 	}
 	out, err := shown(stored)
 	return &api.CreatePipelineOutput{Pipeline: out, Tags: writeTags(tags)}, err
+}
+
+// watch records what starts the pipeline when it changes (S-237).
+func (r *Room) watch(ctx context.Context, tx *store.Tx, id string, c auth.Caller, d *pipeline.Declaration) error {
+	sources, err := r.Sources(ctx, tx, c.Account, c.Region, d)
+	if err != nil {
+		return err
+	}
+	return tx.PutSources(ctx, id, sources)
 }
 
 func nameInUse(c auth.Caller, name string) error { // M-24
@@ -182,7 +191,7 @@ func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) 
 		if err != nil {
 			return err
 		}
-		if err := tx.PutSources(ctx, p.ID, r.Sources(c.Account, c.Region, d)); err != nil {
+		if err := r.watch(ctx, tx, p.ID, c, d); err != nil {
 			return err
 		}
 		if _, err := r.Conductor.UpdateTx(ctx, tx, p.ID, s, d); err != nil {

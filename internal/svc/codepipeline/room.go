@@ -31,8 +31,9 @@ type Deps struct {
 	// BucketRegion gives the Region of an artifact bucket the account can use, or false
 	// (S-11). Nil skips the check.
 	BucketRegion func(ctx context.Context, account, bucket string) (region string, ok bool)
-	// Sources lists what to watch for the sources of a definition (S-237).
-	Sources func(account, region string, d *pipeline.Declaration) []store.Source
+	// Sources lists what to watch for the sources of a definition, with what is there now
+	// as seen (S-237).
+	Sources func(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error)
 }
 
 // Room implements the CodePipeline API. It is safe for concurrent use.
