@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+
+	api "penstock/internal/api/codepipeline"
+	"penstock/internal/auth"
+	"penstock/internal/engine"
+	"penstock/internal/fault"
+	"penstock/internal/provider"
+	"penstock/internal/store"
+)
+
+// pipelineService is the principal that assumes pipelines' roles (S-8).
+const pipelineService = "codepipeline.amazonaws.com"
+
+// renewBefore is how long before its end a session is replaced by a new one.
+const renewBefore = 5 * time.Minute
+
+// calls makes the configurations with which this server's own parts call services: signed
+// with a session of the role they act for, and carried to the door within the process.
+type calls struct {
+	auth   *auth.Auth
+	client *http.Client
+	url    func() string
+}
+
+// config gives a configuration for calls as the session that in describes. The session is
+// made at the first call and renewed before it ends. Nothing is read from the environment,
+// from files or from the network.
+func (c *calls) config(region string, in auth.MintInput) aws.Config {
+	mint := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		got, err := c.auth.Mint(ctx, in)
+		if err != nil {
+			return aws.Credentials{}, asAnswer(err)
+		}
+		return aws.Credentials{AccessKeyID: got.AccessKeyID, SecretAccessKey: string(got.SecretAccessKey), SessionToken: string(got.SessionToken),
+			CanExpire: true, Expires: got.Expires, Source: "penstock"}, nil
+	})
+	return aws.Config{
+		Region: region, HTTPClient: c.client, BaseEndpoint: new(c.url()), RetryMode: aws.RetryModeStandard,
+		Credentials: aws.NewCredentialsCache(mint, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = renewBefore }),
+	}
+}
+
+// asCaller is config for what a room does on behalf of its caller. The session is the
+// caller's own, without more rights.
+func (c *calls) asCaller(_ context.Context, caller auth.Caller) (aws.Config, error) {
+	in := auth.MintInput{RoleARN: caller.RoleARN, SessionName: caller.SessionName, InvokedBy: caller.InvokedBy}
+	if caller.RoleARN == "" {
+		in = auth.MintInput{Account: caller.Account, User: caller.UserName}
+	}
+	return c.config(caller.Region, in), nil
+}
+
+// forJob makes what a provider may use for a job: the action's role, which is assumed
+// through the pipeline's where it is another (S-40), and the pipeline's for artifacts.
+func (c *calls) forJob(job *store.JobRow) provider.Env {
+	artifacts := auth.MintInput{RoleARN: job.PipelineRoleARN, SessionName: string(job.Run), InvokedBy: pipelineService}
+	action := artifacts
+	if job.RoleARN != "" && job.RoleARN != job.PipelineRoleARN {
+		action.RoleARN, action.From = job.RoleARN, job.PipelineRoleARN
+	}
+	return provider.Env{AWS: c.config(job.Region, action), ArtifactAWS: c.config(job.Region, artifacts)}
+}
+
+// forWorker makes the credentials that a worker elsewhere gets with a job: they read its
+// inputs, write its outputs, and nothing else (S-310).
+func (c *calls) forWorker(ctx context.Context, job engine.Job) (api.AWSSessionCredentials, error) {
+	document, err := artifactPolicy(job)
+	if err != nil {
+		return api.AWSSessionCredentials{}, err
+	}
+	got, err := c.auth.Mint(ctx, auth.MintInput{
+		Account: job.Account, Service: pipelineService, SessionName: string(job.ID), Policies: []string{document}, Duration: time.Hour,
+	})
+	return api.AWSSessionCredentials{AccessKeyId: got.AccessKeyID, SecretAccessKey: string(got.SecretAccessKey), SessionToken: string(got.SessionToken)}, err
+}
+
+// asAnswer gives a fault the form of the SDK's errors, so that a provider tells a role that
+// cannot be assumed as it tells any other refusal.
+func asAnswer(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return &smithy.GenericAPIError{Code: f.Code, Message: f.Message, Fault: smithy.FaultClient}
+	}
+	return err
+}

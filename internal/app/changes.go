@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"penstock/internal/conductor"
+	"penstock/internal/engine"
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+	"penstock/internal/store"
+	"penstock/internal/svc/codecommit"
+)
+
+// changes starts pipelines when their sources change (S-237, S-245). What has started a
+// pipeline is recorded in the transaction that starts it, so one change starts it once,
+// however often it is told.
+type changes struct {
+	db        *store.DB
+	conductor *conductor.Conductor
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	objects map[string]bool // ARNs of objects to look at
+	wake    chan struct{}
+}
+
+func newChanges(db *store.DB, c *conductor.Conductor, log *slog.Logger) *changes {
+	return &changes{db: db, conductor: c, log: log, objects: map[string]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// refUpdated starts the pipelines that watch a branch. When it returns nil they have
+// started, so an acknowledged push is never forgotten.
+func (c *changes) refUpdated(ctx context.Context, u codecommit.RefUpdate) error {
+	branch, ok := strings.CutPrefix(u.Ref, heads)
+	if !ok || u.New == "" {
+		return nil
+	}
+	return c.changed(ctx, u.RepositoryARN, branch, func(context.Context, *store.Tx, store.Source) (string, error) { return u.New, nil })
+}
+
+// object has the pipelines that watch an object started soon. It does not block.
+func (c *changes) object(arn string) {
+	c.mu.Lock()
+	c.objects[arn] = true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run starts pipelines for objects until ctx ends. It begins with every object that is
+// watched: a crash may have come between a write and its notice.
+func (c *changes) run(ctx context.Context) {
+	if err := c.watched(ctx); err != nil && ctx.Err() == nil {
+		c.log.Error("sources: cannot look at all of them", "error", err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		}
+		c.mu.Lock()
+		objects := c.objects
+		c.objects = map[string]bool{}
+		c.mu.Unlock()
+		for arn := range objects {
+			err := c.changed(ctx, arn, "", revision)
+			if err == nil || ctx.Err() != nil {
+				continue
+			}
+			c.log.Error("sources: will look again", "resource", arn, "error", err)
+			time.AfterFunc(time.Second, func() { c.object(arn) })
+		}
+	}
+}
+
+// watched asks for a look at every object that a pipeline watches.
+func (c *changes) watched(ctx context.Context) error {
+	var list []store.Source
+	if err := c.db.View(ctx, func(tx *store.Tx) (err error) {
+		list, err = tx.SourcesUnder(ctx, objectARN)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, s := range list {
+		c.object(s.Resource)
+	}
+	return nil
+}
+
+// changed starts each pipeline that watches the resource, and what of it, if its revision
+// is another than the one seen last.
+func (c *changes) changed(ctx context.Context, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
+	watching, err := c.pipelines(ctx, resource, detail)
+	if err != nil {
+		return err
+	}
+	for _, id := range watching {
+		if err := c.db.Update(ctx, func(tx *store.Tx) error { return c.start(ctx, tx, id, resource, detail, now) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *changes) pipelines(ctx context.Context, resource, detail string) (ids []string, err error) {
+	err = c.db.View(ctx, func(tx *store.Tx) error {
+		ids = nil
+		list, err := tx.SourcesOf(ctx, resource)
+		for _, s := range list { // in order of the pipeline
+			if s.Detail == detail && (len(ids) == 0 || ids[len(ids)-1] != s.PipelineID) {
+				ids = append(ids, s.PipelineID)
+			}
+		}
+		return err
+	})
+	return ids, err
+}
+
+// start starts one pipeline once, also when several of its sources watch the same thing.
+func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
+	list, err := tx.SourcesOf(ctx, resource)
+	if err != nil {
+		return err
+	}
+	first := ""
+	for _, s := range list {
+		if s.PipelineID != id || s.Detail != detail {
+			continue
+		}
+		found, err := now(ctx, tx, s)
+		if err != nil {
+			return err
+		}
+		if found == "" {
+			continue
+		}
+		moved, err := tx.SetSeen(ctx, s, found)
+		if err != nil {
+			return err
+		}
+		if moved && first == "" {
+			first = s.Action
+		}
+	}
+	if first == "" {
+		return nil
+	}
+	_, err = c.conductor.ApplyTx(ctx, tx, id, engine.Start{
+		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first}, Detected: true})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if fault.Code(err) != "" {
+		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first, "error", err)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,118 @@
+// Package app is the composition root: it makes a running system of a Config, with every
+// room, provider and loop in it, and takes it down again in order.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// Config is everything that can be chosen about a server. A field with a setting tag has a
+// flag of that name, an environment variable PENSTOCK_NAME and a key in the configuration
+// file; the usage tag is its help.
+type Config struct {
+	// Data is the folder of everything that is kept, made when missing.
+	Data string `setting:"data" usage:"folder of the database, repositories, objects and credentials"`
+	// Listen is the address and port; port 0 takes a free one.
+	Listen string `setting:"listen" usage:"address to answer on; port 0 takes a free one"`
+	// Region and Account are those of the first credentials.
+	Region  string `setting:"region" usage:"AWS Region of the printed environment; every Region name works"`
+	Account string `setting:"account" usage:"AWS account id of the first administrator"`
+	// Database is "" for a SQLite file in Data, "sqlite:PATH" or "postgres://…".
+	Database string `setting:"database" usage:"sqlite:PATH or postgres://…; a SQLite file in the data folder if empty"`
+	// PublicURL is the address under which clients reach the server, if it is not Listen.
+	PublicURL string `setting:"public-url" usage:"address under which clients reach this server, if it is another than where it listens"`
+	// TLSCert and TLSKey are PEM files; both or none.
+	TLSCert string `setting:"tls-cert" usage:"PEM file of the certificate chain; with it the server speaks TLS only"`
+	TLSKey  string `setting:"tls-key" usage:"PEM file of the certificate's key"`
+	// LogFormat is text or json, LogLevel a name of log/slog.
+	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
+	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
+
+	// Log gets the log; nil makes one on standard error of LogFormat and LogLevel.
+	Log *slog.Logger
+	// BuildPath is the PATH of builds that set none; empty is the server's own.
+	BuildPath string
+}
+
+// Default is what a server has that nobody configured. Data is empty where the user has no
+// home.
+func Default() Config {
+	return Config{
+		Data: defaultData(), Listen: "127.0.0.1:7788", Region: "us-east-1", Account: "000000000000",
+		LogFormat: "text", LogLevel: "info",
+	}
+}
+
+// defaultData is where programs of this user keep their data.
+func defaultData() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "penstock")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "penstock")
+	}
+	return filepath.Join(home, ".local", "share", "penstock")
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	regionForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,62}$`)
+)
+
+// check says what is wrong with a configuration, by the names of its settings.
+func (c *Config) check() error {
+	var level slog.Level
+	public, err := url.Parse(c.PublicURL)
+	switch {
+	case c.Data == "":
+		return errors.New("--data is needed: there is no home folder to choose one in")
+	case !accountForm.MatchString(c.Account):
+		return fmt.Errorf("--account %q: an account id has 12 digits", c.Account)
+	case !regionForm.MatchString(c.Region):
+		return fmt.Errorf("--region %q: a Region is like us-east-1", c.Region)
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return fmt.Errorf("--log-format %q: text or json", c.LogFormat)
+	case level.UnmarshalText([]byte(c.LogLevel)) != nil:
+		return fmt.Errorf("--log-level %q: debug, info, warn or error", c.LogLevel)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key are given together or not at all")
+	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||
+		strings.Trim(public.Path, "/") != "" || public.RawQuery != "" || public.User != nil):
+		return fmt.Errorf("--public-url %q: it is like https://penstock.example.org", c.PublicURL)
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("--listen %q: it is like 127.0.0.1:7788: %w", c.Listen, err)
+	}
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	return nil
+}
+
+// logger makes the log that the configuration asks for.
+func (c *Config) logger() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // check has seen it
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"penstock/internal/api"
+	codecommitapi "penstock/internal/api/codecommit"
+	codepipelineapi "penstock/internal/api/codepipeline"
+	"penstock/internal/auth"
+	"penstock/internal/conductor"
+	"penstock/internal/pipeline"
+	"penstock/internal/provider"
+	"penstock/internal/provider/all"
+	"penstock/internal/store"
+	"penstock/internal/svc/codecommit"
+	"penstock/internal/svc/codecommit/git"
+	"penstock/internal/svc/codepipeline"
+	"penstock/internal/svc/s3"
+	"penstock/internal/worker"
+)
+
+// rooms are the services and what moves the pipelines.
+type rooms struct {
+	services   []*api.Service
+	s3         *s3.Room
+	codecommit *codecommit.Room
+	conductor  *conductor.Conductor
+	worker     *worker.Worker
+	changes    *changes
+}
+
+// newRooms makes them. Rooms know each other only as services that are called.
+func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
+	r := &rooms{}
+	providers := all.Providers()
+	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver, Log: a.log})
+	r.changes = newChanges(a.db, r.conductor, a.log)
+	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Notify: func(arn string) {
+		a.hub.Notify(arn)
+		r.changes.object(arn)
+	}})
+	if a.auth, err = auth.New(ctx, auth.Config{DB: a.db, Region: a.cfg.Region, Bucket: r.s3.HostBucket}); err != nil {
+		return nil, err
+	}
+	a.calls.auth = a.auth
+	r.codecommit, err = codecommit.New(ctx, codecommit.Deps{
+		DB: a.db, BasicGit: a.basicGit, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
+		PublicURL: a.URL, AWS: a.calls.asCaller, Notify: a.hub.Notify, RefUpdated: r.changes.refUpdated, Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Env: a.env, Node: node(), Log: a.log})
+	if err := a.takeUp(ctx); err != nil {
+		return nil, err
+	}
+	r.services = []*api.Service{
+		codecommitapi.New(r.codecommit),
+		codepipelineapi.New(a.newCodePipeline(r)),
+	}
+	return r, nil
+}
+
+// actionTypes are all that AWS has, with the providers' own descriptions of what runs here.
+func actionTypes(providers []provider.Provider) []pipeline.ActionType {
+	types := pipeline.BuiltinTypes()
+	for _, p := range providers {
+		types = append(types, p.Types()...) // the conductor keeps the last of an id
+	}
+	return types
+}
+
+// takeUp makes the work of servers that are gone available again, where there can be only one
+// server: a SQLite file is held by one process.
+func (a *App) takeUp(ctx context.Context) error {
+	if a.shared() {
+		return nil
+	}
+	return a.db.Update(ctx, func(tx *store.Tx) error { return tx.DropLeases(ctx) })
+}
+
+func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {
+	yes := func(ok bool, err error) bool {
+		if err != nil {
+			a.log.Error("iam: cannot tell whether a role may be assumed", "error", err)
+		}
+		return ok && err == nil
+	}
+	return codepipeline.New(codepipeline.Deps{
+		DB: a.db, Conductor: r.conductor, Sources: sources, ArtifactCredentials: a.calls.forWorker, BucketRegion: a.bucketRegion,
+		CanAssume: func(ctx context.Context, role string) bool { return yes(a.auth.CanAssume(ctx, role, pipelineService)) },
+		CanAssumeFrom: func(ctx context.Context, from, to string) bool {
+			return from == to || yes(a.auth.CanAssumeFrom(ctx, from, to))
+		},
+	})
+}
+
+// bucketRegion tells where an artifact bucket of an account is (S-11).
+func (a *App) bucketRegion(ctx context.Context, account, name string) (region string, ok bool) {
+	err := a.db.View(ctx, func(tx *store.Tx) error {
+		b, err := tx.Bucket(ctx, name)
+		region, ok = b.Region, err == nil && b.Account == account
+		return nil
+	})
+	return region, ok && err == nil
+}
+
+// basicGit authenticates git clients. The credential helper's password does not say for which
+// Region it was made, and a plain one knows none: where the repository is comes first.
+func (a *App) basicGit(r *http.Request, repository string) (context.Context, error) {
+	var regions []string
+	if err := a.db.View(r.Context(), func(tx *store.Tx) (err error) {
+		regions, err = tx.CodeCommitRegions(r.Context(), repository, a.cfg.Region)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return a.auth.BasicGit(r, repository, regions...)
+}
+
+// env is what a job may use.
+func (a *App) env(_ context.Context, job *store.JobRow) provider.Env {
+	env := a.calls.forJob(job)
+	env.Changed, env.ConsoleURL = a.hub.Changed, a.URL()
+	return env
+}
+
+// deliver tells events to the world: as long as nothing else subscribes, to the log (S-340).
+func (a *App) deliver(ctx context.Context, events []store.Outgoing) error {
+	for _, e := range events {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("type", e.DetailType), slog.String("resource", e.Resource),
+			slog.Time("at", e.At), slog.String("detail", e.Detail))
+	}
+	return nil
+}
+
+const (
+	// sweepAge is longer than any upload takes from its last byte to its commit.
+	sweepAge = 6 * time.Hour
+	// settle is how long the server has been up before it looks for what a crash left.
+	settle = time.Minute
+)
+
+// sweep deletes bytes that a crash left without a name, once a start.
+func (a *App) sweep(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(settle):
+	}
+	n, err := a.rooms.s3.Sweep(ctx, sweepAge)
+	if n > 0 {
+		a.log.Info("s3: deleted bytes that belonged to nothing", "blobs", n)
+	}
+	return err
+}
