@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -48,7 +47,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	}
 	a.calls.auth = a.auth
 	r.codecommit, err = codecommit.New(ctx, codecommit.Deps{
-		DB: a.db, BasicGit: a.basicGit, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
+		DB: a.db, BasicGit: a.auth.BasicGit, Region: a.cfg.Region, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
 		PublicURL: a.URL, AWS: a.calls.asCaller, Notify: a.hub.Notify, RefUpdated: r.changes.refUpdated, Log: a.log,
 	})
 	if err != nil {
@@ -107,19 +106,6 @@ func (a *App) bucketRegion(ctx context.Context, account, name string) (region st
 		return nil
 	})
 	return region, ok && err == nil
-}
-
-// basicGit authenticates git clients. The credential helper's password does not say for which
-// Region it was made, and a plain one knows none: where the repository is comes first.
-func (a *App) basicGit(r *http.Request, repository string) (context.Context, error) {
-	var regions []string
-	if err := a.db.View(r.Context(), func(tx *store.Tx) (err error) {
-		regions, err = tx.CodeCommitRegions(r.Context(), repository, a.cfg.Region)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	return a.auth.BasicGit(r, repository, regions...)
 }
 
 // env is what a job may use.

@@ -69,14 +69,6 @@ func (tx *Tx) oneCodeCommitRepository(ctx context.Context, where string, args ..
 	return list[0], nil
 }
 
-// CodeCommitRegions gives the Regions in which some account has a repository of a name, the
-// preferred one first.
-func (tx *Tx) CodeCommitRegions(ctx context.Context, name, preferred string) ([]string, error) {
-	return all(ctx, tx, `SELECT region FROM codecommit_repository WHERE name = $1 GROUP BY region
-		ORDER BY CASE WHEN region = $2 THEN 0 ELSE 1 END, region LIMIT 50`, []any{name, preferred},
-		func(rows *sql.Rows) (region string, err error) { return region, rows.Scan(&region) })
-}
-
 // ListCodeCommitRepositories gives the repositories of an account in a Region, in no
 // particular order.
 func (tx *Tx) ListCodeCommitRepositories(ctx context.Context, account, region string) ([]CodeCommitRepository, error) {
