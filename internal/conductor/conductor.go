@@ -34,7 +34,7 @@ type Config struct {
 	DB *store.DB
 	// Builtin are the action types every account has.
 	Builtin []pipeline.ActionType
-	Limits  engine.Limits
+	Limits  pipeline.Limits
 	// Deliver tells events to the world, in order; an event is gone once Deliver returned
 	// nil and may come again otherwise (S-340). It must not block for long.
 	Deliver func(ctx context.Context, events []store.Outgoing) error
@@ -45,7 +45,7 @@ type Config struct {
 type Conductor struct {
 	db      *store.DB
 	builtin map[pipeline.ActionTypeID]pipeline.ActionType
-	limits  engine.Limits
+	limits  pipeline.Limits
 	deliver func(ctx context.Context, events []store.Outgoing) error
 	log     *slog.Logger
 
@@ -139,6 +139,14 @@ func (c *Conductor) DeleteTx(ctx context.Context, tx *store.Tx, pipelineID strin
 func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
 	s.Attached.Catalogue = c.Catalogue(ctx, tx, s.Account, s.Region)
 	s.Attached.Limits = c.limits
+	if retry, ok := ev.(engine.Retry); ok && s.Executions[retry.Execution] == nil {
+		past, err := tx.Execution(ctx, pipelineID, retry.Execution)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		retry.Past = past
+		ev = retry
+	}
 	next, effects, err := engine.Step(s, tx.Now(), ev)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,14 +10,12 @@ import (
 	"penstock/internal/pipeline"
 )
 
-// Limits of one action (S-79, S-80).
 const (
-	maxResolved  = 100 << 10
-	maxVariables = 122880
+	// approvalTimeout is the account default of a pending approval (S-226).
+	approvalTimeout = 7 * 24 * time.Hour
+	// otherTimeout is that of action types that do not say theirs (S-337).
+	otherTimeout = time.Hour
 )
-
-// approvalTimeout is the account default of a pending approval (S-226).
-const approvalTimeout = 7 * 24 * time.Hour
 
 // startAction begins a new run of an action: it resolves the configuration, places inputs
 // and outputs and starts a job, or asks for an approval. An action that cannot start fails
@@ -45,13 +44,14 @@ func (st *step) startAction(e *Execution, a *pipeline.Action) bool {
 		st.failRun(e, run, *problem)
 		return false
 	}
-	timeout := typ.Timeout
-	if a.ActionTypeID.Category == "Approval" && a.ActionTypeID.Owner == "AWS" { // S-221
+	timeout := cmp.Or(typ.Timeout, otherTimeout)
+	if a.ActionTypeID.Category == pipeline.CategoryApproval && a.ActionTypeID.Owner == pipeline.OwnerAWS { // S-221
 		timeout = approvalTimeout
 		if a.TimeoutInMinutes > 0 {
 			timeout = time.Duration(a.TimeoutInMinutes) * time.Minute
 		}
 		run.Token = st.id()
+		st.askAgain(e, a.Name)
 		if e.Mode == pipeline.Parallel { // S-149
 			run.ExternalID = run.Token
 		}
@@ -99,8 +99,8 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 			Key: pipeline.ArtifactKey(st.s.Name, out.Name, st.random()),
 		})
 	}
-	run.EntityURL = typ.EntityURL(run.Resolved)                             // S-299
-	if id.Category == "Approval" && run.Resolved["NotificationArn"] != "" { // S-230
+	run.EntityURL = typ.EntityURL(run.Resolved)                                                                             // S-299
+	if id.Category == pipeline.CategoryApproval && id.Owner == pipeline.OwnerAWS && run.Resolved["NotificationArn"] != "" { // S-230
 		return typ, wrong("The approval request could not be published to %s: this server does not publish to SNS yet. Remove NotificationArn from action '%s'.",
 			run.Resolved["NotificationArn"], a.Name)
 	}
@@ -120,8 +120,8 @@ func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string
 				missing.Text, key, a.Name)
 		}
 		run.Resolved[key] = value
-		if size += len(key) + len(value); size > maxResolved { // S-37, S-80
-			return fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", a.Name, maxResolved)
+		if size += len(key) + len(value); size > st.limits.ResolvedConfigurationBytes { // S-37, S-80
+			return fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", a.Name, st.limits.ResolvedConfigurationBytes)
 		}
 	}
 	return ""
@@ -160,7 +160,7 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		Token: token, Deadline: run.Deadline,
 	}
 	for _, o := range e.Overrides {
-		if o.ActionName == run.Action {
+		if o.ActionName == run.Action && run.Type.Category == pipeline.CategorySource {
 			job.Overrides = append(job.Overrides, o)
 		}
 	}
@@ -170,12 +170,23 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 func (st *step) touchRun(e *Execution, run *ActionRun) {
 	run.Updated, run.Touched = st.now, st.s.Seq
 	st.touch(e)
-	if stage := st.s.Stages[run.Stage]; stage != nil && e.Mode != pipeline.Parallel {
-		if stage.Actions == nil {
-			stage.Actions = map[string]*ActionRun{}
-		}
-		stage.Actions[run.Action] = copied(run)
+	stage := st.s.Stages[run.Stage]
+	if stage == nil || e.Mode == pipeline.Parallel || !st.current(run) {
+		return
 	}
+	if stage.Actions == nil {
+		stage.Actions = map[string]*ActionRun{}
+	}
+	stage.Actions[run.Action] = copied(run)
+}
+
+// current says whether a run is the latest of an action of the current version. A run of an
+// older version may end after its action was removed, or removed and put in again (S-67).
+func (st *step) current(run *ActionRun) bool {
+	if last := st.s.Stages[run.Stage].Actions[run.Action]; last != nil && last.Number > run.Number {
+		return false
+	}
+	return hasAction(st.s.Current(), run.Stage, run.Action)
 }
 
 // endRun gives a run its final status and ends its job and its time limit.
@@ -189,7 +200,10 @@ func (st *step) endRun(e *Execution, run *ActionRun, status pipeline.Status) {
 		st.effect(end)
 		run.Job = ""
 	}
-	st.effect(Wake{Run: run.ID})
+	if !run.Deadline.IsZero() {
+		st.effect(Wake{Run: run.ID})
+	}
+	run.Token = ""
 	st.touchRun(e, run)
 }
 

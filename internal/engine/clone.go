@@ -20,6 +20,7 @@ func (s *State) clone() *State {
 		n.Latest = copied(st.Latest)
 		n.Retry = copied(st.Retry)
 		n.Actions = maps.Clone(st.Actions)
+		n.Answered = slices.Clone(st.Answered)
 		c.Stages[name] = &n
 	}
 	c.Executions = make(map[pipeline.ExecutionID]*Execution, len(s.Executions))

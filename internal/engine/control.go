@@ -18,22 +18,24 @@ func (st *step) retry(ev Retry) error {
 	if err != nil {
 		return err
 	}
-	e := st.s.Executions[ev.Execution]
-	parallel := e != nil && e.Mode == pipeline.Parallel
-	if !parallel && (stage.Latest == nil || stage.Latest.ID != ev.Execution) {
-		return fault.New("NotLatestPipelineExecutionException", // S-171, S-175
-			"The execution '%s' is not the latest execution that entered the stage '%s'", ev.Execution, ev.Stage)
-	}
 	refuse := func(why string) error {
 		return fault.New("StageNotRetryableException", "The stage '%s' cannot be retried for execution '%s': %s", ev.Stage, ev.Execution, why)
 	}
-	if e == nil {
-		return refuse("it has no failed action, or the pipeline has changed since") // S-169, S-170, S-173
+	e := st.s.Executions[ev.Execution]
+	if e == nil && ev.Past != nil && ev.Past.ID == ev.Execution {
+		e = ev.Past.clone()
+	}
+	switch {
+	case e == nil: // S-175
+		return st.notLatest(ev)
+	case e.Status == pipeline.StatusSuperseded || e.Status == pipeline.Cancelled || e.Status == pipeline.Stopped && e.Runs[e.Stage] == nil: // S-173
+		return refuse("it ended as " + string(e.Status) + " and cannot be resumed")
+	case e.Mode != pipeline.Parallel && stage.Latest != nil && stage.Latest.ID != e.ID: // S-171
+		return st.notLatest(ev)
+	case e.Runs[ev.Stage] == nil || e.Stage != ev.Stage: // S-169
+		return refuse("it has no failed action")
 	}
 	visit := e.Runs[ev.Stage]
-	if visit == nil || e.Stage != ev.Stage {
-		return refuse("it has no failed action") // S-169
-	}
 	running, bad := len(e.running()) > 0, false
 	for _, run := range visit.Actions {
 		bad = bad || run.Status == pipeline.Failed || run.Status == pipeline.Abandoned
@@ -51,17 +53,20 @@ func (st *step) retry(ev Retry) error {
 	case ev.Mode == pipeline.AllActions && running: // S-167
 		return refuse("actions of the stage are still running; wait for them, or use FAILED_ACTIONS")
 	}
-	if stage.Holder != "" && stage.Holder != e.ID { // S-174
-		return fault.New("NotLatestPipelineExecutionException", "The stage '%s' is occupied by the execution '%s'", ev.Stage, stage.Holder)
-	}
 	if e.Status.Terminal() {
-		if full := st.full(e.Mode); full != nil {
+		if full := st.full(e.Mode); full != nil { // S-174
 			return full
 		}
 	}
+	st.s.Executions[e.ID] = e
 	visit.Manual++
 	st.again(e, ev.Mode, "ManualStageRetry")
 	return nil
+}
+
+func (st *step) notLatest(ev Retry) error {
+	return fault.New("NotLatestPipelineExecutionException",
+		"The execution '%s' is not the latest execution that entered the stage '%s'", ev.Execution, ev.Stage)
 }
 
 // again resumes an execution in the stage it failed in. Actions to run again lose their
@@ -191,10 +196,10 @@ func (st *step) update(ev Update) error {
 		}
 	}
 	for _, e := range st.s.ordered() {
-		if e.Mode == pipeline.Parallel || e.Status != pipeline.InProgress {
+		if e.Mode == pipeline.Parallel || e.Status.Terminal() {
 			continue
 		}
-		e.Cancelling = true
+		e.Cancelling = true // one that is stopping becomes Stopped all the same
 		st.touch(e)
 		for _, run := range e.running() {
 			if run.Token != "" {
@@ -207,7 +212,9 @@ func (st *step) update(ev Update) error {
 	return nil
 }
 
-// matchStages carries stage states over to the new version by name (S-67).
+// matchStages carries stage states over to the new version by name (S-67). An execution that
+// still runs in a stage which was removed, and is now put in again, locks it (S-128); one in
+// PARALLEL mode that waited in front of a stage which is now removed has no gate any more.
 func (st *step) matchStages(d *pipeline.Declaration) {
 	old := st.s.Stages
 	st.s.Stages = make(map[string]*StageState, len(d.Stages))
@@ -218,5 +225,14 @@ func (st *step) matchStages(d *pipeline.Declaration) {
 		}
 		maps.DeleteFunc(stage.Actions, func(name string, _ *ActionRun) bool { return !hasAction(d, def.Name, name) })
 		st.s.Stages[def.Name] = stage
+	}
+	for _, e := range st.s.ordered() {
+		stage := st.s.Stages[e.Stage]
+		switch {
+		case e.Position == Inside && e.Mode != pipeline.Parallel && stage != nil:
+			stage.Holder = e.ID
+		case e.Position == Waiting && stage == nil:
+			st.enter(e)
+		}
 	}
 }

@@ -44,6 +44,9 @@ type Retry struct {
 	Stage     string
 	Execution pipeline.ExecutionID
 	Mode      pipeline.RetryMode
+	// Past is the execution as history has it if it is not live, and nil if there is none.
+	// In PARALLEL mode any past execution can be retried, so the state does not keep them.
+	Past *Execution
 }
 
 // Approve answers a pending approval (S-223). Status is Approved or Rejected.
@@ -68,7 +71,7 @@ type Continue struct {
 	Job JobRef
 	Result
 	Token string
-	// After is how long the next job rests; zero means Limits.Continuation.
+	// After is how long the next job rests; zero means pipeline.Limits.Continuation.
 	After time.Duration
 }
 

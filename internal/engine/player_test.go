@@ -2,276 +2,293 @@ package engine
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
+	"penstock/internal/fault"
 	"penstock/internal/pipeline"
 )
 
-// names gives executions the names e1, e2, … in the order they started. Executions keep
-// their name for the whole story.
-func (p *player) names() map[pipeline.ExecutionID]string {
-	out := map[pipeline.ExecutionID]string{}
-	for id, e := range p.s.Executions {
-		out[id] = "e" + strconv.FormatInt(e.Order, 10)
-	}
-	for _, e := range p.s.Retired {
-		out[e.ID] = "e" + strconv.FormatInt(e.Order, 10)
-	}
-	for _, stage := range p.s.Stages {
-		for _, x := range []*StageExecution{stage.Latest, stage.LastInbound} {
-			if x != nil && out[x.ID] == "" {
-				out[x.ID] = p.tokens["name "+string(x.ID)]
-			}
-		}
-	}
-	for id, n := range out {
-		p.tokens["name "+string(id)] = n
-	}
-	return out
+// player holds the one pipeline of a story. It keeps the state as the store does: between
+// two steps there is only its text.
+type player struct {
+	t     *testing.T
+	s     *State
+	begin time.Time
+	now   time.Time
+	show  map[string]bool
+	// names are the names of executions, by id, as told in stories: e1, e2, … by start.
+	names map[pipeline.ExecutionID]string
+	// runs names action executions: "e1 Build/compile".
+	runs map[pipeline.ActionExecutionID]string
+	// jobs finds jobs by what they are for, and by that and their number.
+	jobs map[string]JobRef
+	work map[pipeline.JobID]string
+	// tokens remembers approval tokens as users do who wrote them down.
+	tokens map[string]string
+	// past are the executions that are history.
+	past map[pipeline.ExecutionID]*Execution
+	// shown is the state as last shown.
+	shown map[string]string
+	// limits are set by the word limit=N of a definition.
+	limits pipeline.Limits
 }
 
-func (p *player) find(run pipeline.ActionExecutionID) string {
-	lists := [][]*Execution{slices.Collect(maps.Values(p.s.Executions)), p.s.Retired}
-	for _, e := range slices.Concat(lists...) {
-		for _, visit := range e.Runs {
-			for _, r := range visit.Actions {
-				if r.ID == run {
-					return p.names()[e.ID] + " " + r.Stage + "/" + r.Action
-				}
-			}
-		}
-	}
-	for _, r := range p.s.Ended {
-		if r.ID == run {
-			return p.names()[r.Execution] + " " + r.Stage + "/" + r.Action
-		}
-	}
-	return "?"
+func newPlayer(t *testing.T) *player {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &player{t: t, begin: begin, now: begin, show: map[string]bool{},
+		names: map[pipeline.ExecutionID]string{}, runs: map[pipeline.ActionExecutionID]string{},
+		jobs: map[string]JobRef{}, work: map[pipeline.JobID]string{}, tokens: map[string]string{},
+		past: map[pipeline.ExecutionID]*Execution{}, shown: map[string]string{}}
 }
 
-// effect describes an effect in one line.
-func (p *player) effect(e Effect) string {
-	switch e := e.(type) {
-	case StartJob:
-		name := p.names()[e.Execution] + " " + e.Stage + "/" + e.Action
-		p.jobs[name] = JobRef{ID: e.ID, Execution: e.Execution, Run: e.Run}
-		p.jobs[name+" "+strconv.Itoa(e.Number)] = p.jobs[name]
-		p.tokens["job "+string(e.ID)] = name
-		line := fmt.Sprintf("job %s #%d", name, e.Number)
-		if e.Token != "" {
-			line += " token=" + e.Token
+// do runs one command, which may have further lines of input:
+//
+//	pipeline [mode=QUEUED] [type=V1] [var=NAME[:DEFAULT]]… [stores=REGION,…] [limit=N]
+//	                                                         defines; then one line a stage
+//	update  [mode=…] …                                       puts a new version in force
+//	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]]
+//	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [detected]
+//	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]
+//	approve|reject eN STAGE/ACTION [token=…]
+//	retry eN STAGE MODE · stop eN [abandon] · disable|enable STAGE [Outbound]
+//	note eN STAGE/ACTION NAME                                keeps the present token under a name
+//	wait DURATION                                            and fires what is due
+//	wake eN STAGE/ACTION                                     fires too early or too late
+//	delete
+//	show [events] [jobs] [timers] [gates] [runs] [keys] [variables]
+//	                                                         says what else to show
+func (p *player) do(lines []string) string {
+	words := strings.Fields(lines[0])
+	verb, args := words[0], words[1:]
+	var ev Event
+	switch verb {
+	case "show":
+		for _, what := range args {
+			p.show[what] = true
 		}
-		if d := e.NotBefore.Sub(p.now); d > 0 {
-			line += " after=" + d.String()
+		return ""
+	case "pipeline":
+		p.s = New("111111111111", "eu-west-1", "seed", p.define(args, lines[1:], 1), p.now)
+		p.s.Attached.Catalogue = catalogue
+		return p.state()
+	case "update":
+		ev = Update{Definition: p.define(args, lines[1:], p.s.Version+1)}
+	case "start":
+		ev = p.start(args)
+	case "succeed", "fail", "continue", "progress":
+		ev = p.report(verb, args)
+	case "approve", "reject":
+		ev = p.approval(verb, args)
+	case "retry":
+		id := p.execution(args[0])
+		ev = Retry{Execution: id, Stage: args[1], Mode: pipeline.RetryMode(args[2]), Past: p.past[id]}
+	case "stop":
+		ev = Stop{Execution: p.execution(args[0]), Abandon: len(args) > 1, Reason: "because"}
+	case "disable", "enable":
+		direction := "Inbound"
+		if len(args) > 1 {
+			direction = args[1]
 		}
-		for _, k := range slices.Sorted(maps.Keys(e.Configuration)) {
-			line += " " + k + "=" + e.Configuration[k]
+		ev = DisableTransition{Stage: args[0], Direction: direction, Reason: "frozen", By: "arn:operator"}
+		if verb == "enable" {
+			ev = EnableTransition{Stage: args[0], Direction: direction, By: "arn:operator"}
 		}
-		for _, in := range e.Inputs {
-			line += " <" + in.Name + "@" + p.find(in.Producer)
-		}
-		for _, o := range e.Overrides {
-			line += " override=" + o.RevisionType + ":" + o.RevisionValue
-		}
-		return line
-	case EndJob:
-		line := "end-job " + p.tokens["job "+string(e.ID)] + " " + string(e.Status)
-		if e.Abort {
-			line += " abort"
-		}
-		return line
-	case Wake:
-		if e.At.IsZero() {
-			return "no-wake " + p.find(e.Run)
-		}
-		return "wake " + p.find(e.Run) + " in " + e.At.Sub(p.now).String()
-	case Emit:
-		return "emit " + p.emitted(e)
+	case "wait":
+		return p.wait(args[0])
+	case "note":
+		p.tokens[args[2]] = p.tokens[args[0]+" "+args[1]]
+		return ""
+	case "wake":
+		ev = Wakeup{Run: p.jobs[args[0]+" "+args[1]].Run}
+	case "delete":
+		ev = Delete{}
+	default:
+		p.t.Fatalf("unknown command %q", lines[0])
 	}
-	return fmt.Sprintf("%T", e)
+	if out := p.step(ev) + p.state(); out != "" {
+		return out
+	}
+	return "nothing\n"
 }
 
-func (p *player) emitted(e Emit) string {
-	var raw struct {
-		ExecutionID   string `json:"execution-id"`
-		State         string
-		Stage, Action string
-		Comments      string            `json:"stop-execution-comments"`
-		Trigger       map[string]string `json:"execution-trigger"`
-		Attempts      float64           `json:"pipeline-execution-attempt"`
+// step applies an event to the state as the store gives it back, and shows the effects.
+func (p *player) step(ev Event) string {
+	s := saved(p.t, p.s)
+	s.Attached.Limits = p.limits
+	before := dump(p.t, s, nil)
+	next, effects, err := Step(s, p.now, ev)
+	if dump(p.t, s, nil) != before {
+		p.t.Errorf("%T changed the state it was given", ev)
 	}
-	if err := json.Unmarshal(e.Detail, &raw); err != nil {
+	if code := fault.Code(err); code != "" {
+		if next != s || effects != nil {
+			p.t.Errorf("%T was refused and gave a state or effects", ev)
+		}
+		return "refused " + p.named(err.Error()) + "\n"
+	} else if err != nil {
 		p.t.Fatal(err)
 	}
-	what := []string{p.names()[pipeline.ExecutionID(raw.ExecutionID)]}
-	if raw.Stage != "" {
-		what = append(what, strings.Trim(raw.Stage+"/"+raw.Action, "/"))
+	again, effects2, err := Step(s, p.now, ev)
+	if a, b := dump(p.t, next, effects), dump(p.t, again, effects2); err != nil || a != b {
+		p.t.Errorf("%T gives another outcome when it is played again (%v):\n%s\n%s", ev, err, a, b)
 	}
-	what = append(what, raw.State)
-	if raw.Attempts > 1 {
-		what = append(what, fmt.Sprintf("attempt=%g", raw.Attempts))
+	if err := Check(next); err != nil {
+		p.t.Errorf("after %T: %v", ev, err)
 	}
-	if t := raw.Trigger["trigger-type"]; t != "" {
-		what = append(what, "trigger="+t)
-	}
-	if raw.Comments != "" {
-		what = append(what, "comment="+raw.Comments)
-	}
-	return strings.Join(what, " ")
-}
-
-// state describes the stages and the executions that are live or just ended.
-func (p *player) state() string {
+	p.s = next
+	p.learn()
 	var out strings.Builder
-	names := p.names()
-	for _, def := range p.s.Current().Stages {
-		st := p.s.Stages[def.Name]
-		fmt.Fprintf(&out, "  %s:", def.Name)
-		if st.Transition.Disabled {
-			fmt.Fprintf(&out, " (closed: %s)", st.Transition.Reason)
-		}
-		for _, id := range st.Waiting {
-			fmt.Fprintf(&out, " %s waits;", names[id])
-		}
-		if st.LastInbound != nil {
-			fmt.Fprintf(&out, " %s waited, %s;", names[st.LastInbound.ID], st.LastInbound.Status)
-		}
-		if st.Latest != nil {
-			fmt.Fprintf(&out, " %s %s", names[st.Latest.ID], st.Latest.Status)
-			if st.Holder != "" {
-				out.WriteString(" locked")
-			}
-		}
-		if m := st.Retry; m != nil {
-			fmt.Fprintf(&out, " retries manual=%d automatic=%d", m.Manual, m.Automatic)
-		}
-		out.WriteString("\n")
-	}
-	all := slices.Concat(slices.Collect(maps.Values(p.s.Executions)), p.s.Retired)
-	slices.SortFunc(all, func(a, b *Execution) int { return int(a.Order - b.Order) })
-	for _, e := range all {
-		fmt.Fprintf(&out, "  %s v%d %s", names[e.ID], e.Version, e.Status)
-		if e.Position != Left {
-			fmt.Fprintf(&out, " %s %s", e.Position, e.Stage)
-		}
-		if e.StatusSummary != "" {
-			fmt.Fprintf(&out, " (%s)", e.StatusSummary)
-		}
-		runs := e.LatestRuns()
-		slices.Reverse(runs)
-		for _, r := range runs {
-			fmt.Fprintf(&out, " %s/%s=%s", r.Stage, r.Action, r.Status)
-			if r.Error != nil && r.Touched == p.s.Seq {
-				fmt.Fprintf(&out, "[%s: %s]", r.Error.Code, r.Error.Message)
-			}
-			if r.Token != "" && r.Status == pipeline.InProgress {
-				p.tokens[names[e.ID]+" "+r.Stage+"/"+r.Action] = r.Token
-			}
-		}
-		out.WriteString("\n")
+	for _, e := range effects {
+		out.WriteString(p.effect(e))
 	}
 	return out.String()
 }
 
-// catalogue knows the action types of the stories: their provider is the kind.
-func catalogue(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
-	t := pipeline.ActionType{ID: id, Timeout: time.Hour}
-	switch id.Provider {
-	case "gone":
-		return t, false
-	case "off":
-		t.Unavailable = "this server does not run it"
-	case "worker":
-		t.Timeout = 24 * time.Hour
-		t.Properties = []pipeline.Property{{Name: "job", Required: true}}
-		t.Settings = pipeline.Settings{EntityURLTemplate: "https://ci/{Config:job}", ExecutionURLTemplate: "https://ci/{Config:job}/{ExternalExecutionId}"}
+// named puts the names of executions and jobs in the place of their ids.
+func (p *player) named(text string) string {
+	for id, name := range p.names {
+		text = strings.ReplaceAll(text, string(id), name)
 	}
-	return t, true
+	for id, name := range p.work {
+		text = strings.ReplaceAll(text, string(id), name)
+	}
+	return text
 }
 
-// define reads a pipeline's stages, one a line.
-func (p *player) define(args, lines []string, version int) *pipeline.Declaration {
-	d := &pipeline.Declaration{Name: "a-pipeline-with-a-long-name", RoleARN: "arn:role", Version: version, ExecutionMode: pipeline.Superseded, PipelineType: pipeline.V2,
-		ArtifactStore: &pipeline.ArtifactStore{Type: "S3", Location: "bucket"}}
+// saved gives a state as the store gives it back: from its text and that of its executions.
+func saved(t testing.TB, s *State) *State {
+	t.Helper()
+	fresh := &State{Executions: map[pipeline.ExecutionID]*Execution{}, Attached: s.Attached}
+	reread(t, s, fresh)
+	for id, e := range s.Executions {
+		fresh.Executions[id] = new(Execution)
+		reread(t, e, fresh.Executions[id])
+	}
+	return fresh
+}
+
+func reread(t testing.TB, from, to any) {
+	t.Helper()
+	text, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(text, to)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dump(t testing.TB, s *State, effects []Effect) string {
+	t.Helper()
+	text, err := json.Marshal([]any{s, s.Executions, s.Retired, s.Ended, s.Started, effects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (p *player) wait(d string) string {
+	dur, err := time.ParseDuration(d)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.now = p.now.Add(dur)
+	var out strings.Builder
+	for _, e := range p.s.ordered() {
+		for _, run := range e.running() {
+			if !run.Deadline.After(p.now) {
+				out.WriteString(p.step(Wakeup{Run: run.ID}))
+			}
+		}
+	}
+	out.WriteString(p.state())
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func (p *player) start(args []string) Event {
+	ev := Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution, Detail: "arn:starter"}}
 	for _, a := range args {
-		k, v, _ := strings.Cut(a, "=")
-		switch k {
-		case "mode":
-			d.ExecutionMode = pipeline.ExecutionMode(v)
-		case "type":
-			d.PipelineType = v
-		case "var":
-			name, value, ok := strings.Cut(v, ":")
-			decl := pipeline.VariableDeclaration{Name: name}
-			if ok {
-				decl.DefaultValue = &value
-			}
-			d.Variables = append(d.Variables, decl)
+		name, value, ok := strings.Cut(a, "=")
+		switch {
+		case a == "detected":
+			ev.Detected = true
+			ev.Trigger = pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges}
+		case name == "override":
+			f := strings.SplitN(value, ":", 3)
+			ev.Overrides = append(ev.Overrides, pipeline.SourceRevisionOverride{ActionName: f[0], RevisionType: f[1], RevisionValue: f[2]})
+		case ok:
+			ev.Variables = append(ev.Variables, pipeline.Variable{Name: name, ResolvedValue: value})
 		}
 	}
-	for i, line := range lines {
-		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-		s := pipeline.Stage{Name: name}
-		for word := range strings.FieldsSeq(rest) {
-			if mode, ok := strings.CutPrefix(word, "!retry"); ok {
-				s.OnFailure = &pipeline.FailureConditions{Result: "RETRY"}
-				if mode != "" {
-					s.OnFailure.RetryConfiguration = &pipeline.RetryConfiguration{RetryMode: pipeline.RetryMode(mode[1:])}
-				}
-				continue
-			}
-			s.Actions = append(s.Actions, action(word, i == 0))
-		}
-		d.Stages = append(d.Stages, s)
-	}
-	return d
+	return ev
 }
 
-// action reads name[:kind][@order][>output][<input][=key:value][/namespace][~minutes].
-func action(word string, source bool) pipeline.Action {
-	a := pipeline.Action{RunOrder: 1, ActionTypeID: pipeline.ActionTypeID{Category: "Build", Owner: "AWS", Provider: "CodeBuild", Version: "1"}, Configuration: map[string]string{}}
-	if source {
-		a.ActionTypeID = pipeline.ActionTypeID{Category: "Source", Owner: "AWS", Provider: "CodeCommit", Version: "1"}
+func (p *player) approval(verb string, args []string) Event {
+	stage, action, _ := strings.Cut(args[1], "/")
+	a := Approve{Stage: stage, Action: action, Status: "Approved", Summary: "looks good", By: "arn:reviewer", Token: p.tokens[args[0]+" "+args[1]]}
+	if verb == "reject" {
+		a.Status, a.Summary = "Rejected", "not yet"
 	}
-	for len(word) > 0 {
-		end := strings.IndexAny(word[1:], ":@><=/~") + 1
-		if end == 0 {
-			end = len(word)
-		}
-		part := word[:end]
-		if strings.HasPrefix(word, "=") { // key:value reaches to the end
-			k, v, _ := strings.Cut(word[1:], ":")
-			a.Configuration[k] = v
-			break
-		}
-		word = word[end:]
-		switch part[0] {
-		case ':':
-			a.ActionTypeID.Provider = part[1:]
-			switch part[1:] {
-			case "Manual":
-				a.ActionTypeID.Category = "Approval"
-			case "worker", "gone":
-				a.ActionTypeID.Owner = "Custom"
-			}
-		case '@':
-			a.RunOrder, _ = strconv.Atoi(part[1:])
-		case '>':
-			a.OutputArtifacts = append(a.OutputArtifacts, pipeline.OutputArtifact{Name: part[1:]})
-		case '<':
-			a.InputArtifacts = append(a.InputArtifacts, pipeline.ArtifactName{Name: part[1:]})
-		case '/':
-			a.Namespace = part[1:]
-		case '~':
-			a.TimeoutInMinutes, _ = strconv.Atoi(part[1:])
-		default:
-			a.Name = part
+	for _, arg := range args[2:] {
+		a.Token = strings.TrimPrefix(arg, "token=")
+		if known, ok := p.tokens[strings.ReplaceAll(a.Token, ",", " ")]; ok { // token=e1,Stage/action: another one's
+			a.Token = known
 		}
 	}
 	return a
+}
+
+func (p *player) report(verb string, args []string) Event {
+	ref := p.jobs[args[0]+" "+args[1]]
+	r := Result{}
+	vars := map[string]string{}
+	var revision *pipeline.Revision
+	for _, a := range args[2:] {
+		name, value, _ := strings.Cut(a, "=")
+		switch name {
+		case "job": // the job with this number
+			ref = p.jobs[args[0]+" "+args[1]+" "+value]
+		case "summary":
+			r.Summary = value
+		case "id":
+			r.ExternalID = value
+		case "log":
+			r.LogStreamARN = value
+		case "percent":
+			n, _ := strconv.Atoi(value)
+			r.Percent = &n
+		case "revision":
+			revision = &pipeline.Revision{ID: value, Summary: "commit-" + value}
+		case "big": // a variable of this size with its name
+			n, _ := strconv.Atoi(value)
+			vars["big"] = strings.Repeat("x", n-len("big"))
+		default:
+			vars[name] = value
+		}
+	}
+	switch verb {
+	case "succeed":
+		return Succeed{Job: ref, Result: r, Variables: vars, Revision: revision}
+	case "fail":
+		return Fail{Job: ref, Result: r, Error: pipeline.ErrorDetails{Code: pipeline.JobFailed, Message: "it said no"}}
+	case "continue":
+		return Continue{Job: ref, Result: r, Token: "token-1"}
+	}
+	return Progress{Job: ref, Result: r}
+}
+
+// execution translates e3 into the id of the third execution.
+func (p *player) execution(name string) pipeline.ExecutionID {
+	for id, n := range p.names {
+		if n == name {
+			return id
+		}
+	}
+	return "00000000-0000-4000-8000-000000000000"
 }

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"penstock/internal/fault"
@@ -66,16 +68,18 @@ func (st *step) succeed(ev Succeed) error {
 	for k, v := range ev.Variables {
 		size += len(k) + len(v)
 	}
-	if size > maxVariables { // S-79, S-279
+	if limit := st.limits.OutputVariablesBytes; size > limit { // S-79, S-279
 		return fault.New("OutputVariablesSizeExceededException",
-			"The output variables of action '%s' have %d bytes; at most %d are allowed", run.Action, size, maxVariables)
+			"The output variables of action '%s' have %d bytes; at most %d are allowed", run.Action, size, limit)
 	}
 	st.note(run, ev.Result)
 	run.Variables, run.Revision = ev.Variables, ev.Revision
 	revision := ""
 	if ev.Revision != nil {
 		revision = ev.Revision.ID
-		st.revise(e, run)
+		if run.Type.Category == pipeline.CategorySource {
+			revise(e, run)
+		}
 	}
 	for i := range run.Outputs {
 		out := run.Outputs[i]
@@ -83,10 +87,8 @@ func (st *step) succeed(ev Succeed) error {
 		e.Artifacts[out.Name] = out
 	}
 	def, _ := st.stageOf(e)
-	for i := range def.Actions {
-		if a := &def.Actions[i]; a.Name == run.Action && a.Namespace != "" { // S-273
-			e.Outputs[a.Namespace] = ev.Variables
-		}
+	if a, ok := def.Action(run.Action); ok && a.Namespace != "" { // S-273
+		e.Outputs[a.Namespace] = ev.Variables
 	}
 	st.endRun(e, run, pipeline.Succeeded)
 	st.emitAction(e, run, "SUCCEEDED")
@@ -95,7 +97,7 @@ func (st *step) succeed(ev Succeed) error {
 }
 
 // revise records the revision a source action took, for the execution's summaries (S-125, S-126).
-func (st *step) revise(e *Execution, run *ActionRun) {
+func revise(e *Execution, run *ActionRun) {
 	rev := *run.Revision
 	src := pipeline.SourceRevision{ActionName: run.Action, RevisionID: rev.ID, RevisionSummary: rev.Summary, RevisionURL: rev.URL}
 	replaceBy(&e.SourceRevisions, src, func(a, b pipeline.SourceRevision) bool { return a.ActionName == b.ActionName })
@@ -124,11 +126,7 @@ func (st *step) proceed(ev Continue) error {
 	}
 	st.note(run, ev.Result)
 	st.effect(EndJob{ID: run.Job, Status: JobSucceeded})
-	after := ev.After
-	if after == 0 {
-		after = st.s.Attached.Limits.filled().Continuation
-	}
-	st.startJob(e, run, ev.Token, st.now.Add(after))
+	st.startJob(e, run, ev.Token, st.now.Add(cmp.Or(ev.After, st.limits.Continuation)))
 	st.touchRun(e, run)
 	return nil
 }
@@ -145,12 +143,17 @@ func (st *step) fail(ev Fail) error {
 }
 
 // wakeup ends an action whose time is over, whichever job is current (S-316, S-338), and a
-// pending approval nobody answered (S-226). A wake-up that came too early or too late is
-// not an error and changes nothing.
+// pending approval nobody answered (S-226). A wake-up that came too early is asked for
+// again, as it is spent; one that came too late is not an error and changes nothing.
 func (st *step) wakeup(ev Wakeup) {
-	for _, e := range st.s.ordered() {
+	for _, e := range st.s.Executions {
 		for _, run := range e.running() {
-			if run.ID == ev.Run && !st.now.Before(run.Deadline) {
+			switch {
+			case run.ID != ev.Run:
+			case st.now.Before(run.Deadline):
+				st.effect(Wake{Run: run.ID, At: run.Deadline})
+				return
+			default:
 				st.timeOut(e, run)
 				return
 			}
@@ -173,63 +176,71 @@ func (st *step) timeOut(e *Execution, run *ActionRun) {
 	st.advance(e)
 }
 
-// approve answers a pending approval (S-223 to S-227).
+// approve answers a pending approval (S-223 to S-227). The request is looked for first: it
+// may be one of an older version, whose stage or action has another name by now.
 func (st *step) approve(ev Approve) error {
-	d := st.s.Current()
+	e, run := st.pending(ev)
+	if run == nil {
+		return st.notPending(ev)
+	}
+	run.Summary, run.UpdatedBy = ev.Summary, ev.By
+	if stage := st.s.Stages[ev.Stage]; stage != nil {
+		stage.Answered = append(stage.Answered, Answer{Execution: e.ID, Action: run.Action, Token: run.Token})
+		stage.Answered = stage.Answered[max(0, len(stage.Answered)-maxAnswered):]
+	}
+	if ev.Status == "Approved" {
+		st.endRun(e, run, pipeline.Succeeded)
+		st.emitAction(e, run, "SUCCEEDED")
+	} else {
+		st.failRun(e, run, pipeline.ErrorDetails{Code: pipeline.JobFailed, Message: fmt.Sprintf("The action '%s' was rejected by %s", run.Action, ev.By)})
+	}
+	st.advance(e)
+	return nil
+}
+
+// maxAnswered is how many answered approvals a stage remembers. It is for the second of two
+// answers, which comes soon after the first.
+const maxAnswered = 64
+
+// askAgain forgets the answer to an earlier request of the same execution: its token is now
+// one of an earlier request, which is invalid (S-227).
+func (st *step) askAgain(e *Execution, action string) {
+	if stage := st.s.Stages[e.Stage]; stage != nil {
+		stage.Answered = slices.DeleteFunc(stage.Answered, func(a Answer) bool { return a.Execution == e.ID && a.Action == action })
+	}
+}
+
+// pending finds the run that waits for an answer.
+func (st *step) pending(ev Approve) (*Execution, *ActionRun) {
+	for _, e := range st.s.Executions {
+		if visit := e.Runs[ev.Stage]; visit != nil {
+			if run := visit.Actions[ev.Action]; run != nil && run.Status == pipeline.InProgress && run.Token != "" && run.Token == ev.Token {
+				return e, run
+			}
+		}
+	}
+	return nil, nil
+}
+
+// notPending says why an answer is refused (S-227).
+func (st *step) notPending(ev Approve) error {
 	stage, err := st.knownStage(ev.Stage)
 	if err != nil {
 		return err
 	}
-	if !hasAction(d, ev.Stage, ev.Action) {
+	if !hasAction(st.s.Current(), ev.Stage, ev.Action) {
 		return fault.New("ActionNotFoundException", "The stage '%s' of pipeline '%s' does not have an action with name '%s'", ev.Stage, st.s.Name, ev.Action)
 	}
-	for _, e := range st.s.Executions {
-		visit := e.Runs[ev.Stage]
-		if visit == nil {
-			continue
-		}
-		run := visit.Actions[ev.Action]
-		if run == nil || run.Token == "" || run.Token != ev.Token || run.Status != pipeline.InProgress {
-			continue
-		}
-		run.Answered, run.Summary, run.UpdatedBy = true, ev.Summary, ev.By
-		if ev.Status == "Approved" {
-			st.endRun(e, run, pipeline.Succeeded)
-			st.emitAction(e, run, "SUCCEEDED")
-		} else {
-			st.failRun(e, run, pipeline.ErrorDetails{Code: pipeline.JobFailed, Message: fmt.Sprintf("The action '%s' was rejected by %s", run.Action, ev.By)})
-		}
-		st.advance(e)
-		return nil
-	}
-	if answered(st.s, stage, ev) {
+	if slices.ContainsFunc(stage.Answered, func(a Answer) bool { return a.Action == ev.Action && a.Token == ev.Token }) {
 		return fault.New("ApprovalAlreadyCompletedException", "The approval of action '%s' in stage '%s' has already been answered", ev.Action, ev.Stage)
 	}
 	return fault.New("InvalidApprovalTokenException", "The approval token is unknown, has expired or belongs to an earlier request of action '%s'", ev.Action)
 }
 
-// answered says whether the token belongs to a request that somebody answered.
-func answered(s *State, stage *StageState, ev Approve) bool {
-	if last := stage.Actions[ev.Action]; last != nil && last.Token == ev.Token && last.Answered {
-		return true
-	}
-	for _, e := range s.Executions {
-		if visit := e.Runs[ev.Stage]; visit != nil {
-			if run := visit.Actions[ev.Action]; run != nil && run.Token == ev.Token && run.Answered {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func hasAction(d *pipeline.Declaration, stage, action string) bool {
-	for _, s := range d.Stages {
-		for _, a := range s.Actions {
-			if s.Name == stage && a.Name == action {
-				return true
-			}
-		}
+	def, _, ok := d.Stage(stage)
+	if ok {
+		_, ok = def.Action(action)
 	}
-	return false
+	return ok
 }

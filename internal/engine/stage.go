@@ -13,7 +13,7 @@ func (st *step) arrive(e *Execution, i int) {
 	e.Stage, e.Position = d.Stages[i].Name, Waiting
 	st.touch(e)
 	stage := st.s.Stages[e.Stage]
-	if stage == nil { // a PARALLEL execution of an older version: the stage has no gate any more
+	if stage == nil { // a PARALLEL execution of an older version: its stage has no gate any more
 		st.enter(e)
 		return
 	}
@@ -44,6 +44,7 @@ func (st *step) supersede(e *Execution, why string) {
 }
 
 // leaveLine takes an execution out of the line it waits in; the others keep their order (S-145).
+// Only stages of the current version have lines.
 func (st *step) leaveLine(e *Execution) {
 	stage := st.s.Stages[e.Stage]
 	stage.Waiting = slices.DeleteFunc(stage.Waiting, func(id pipeline.ExecutionID) bool { return id == e.ID })
@@ -72,7 +73,7 @@ func (st *step) admit(name string) {
 func (st *step) enter(e *Execution) {
 	stage := st.s.Stages[e.Stage]
 	e.Position = Inside
-	e.Runs[e.Stage] = &StageRun{Status: pipeline.InProgress, Entered: st.now, Actions: map[string]*ActionRun{}}
+	e.Runs[e.Stage] = &StageRun{Status: pipeline.InProgress, Entered: st.now, Actions: map[string]*ActionRun{}, Touched: st.s.Seq}
 	if e.Mode != pipeline.Parallel {
 		stage.Holder = e.ID
 		stage.Latest = &StageExecution{ID: e.ID, Status: pipeline.InProgress, Type: e.Type}
@@ -143,19 +144,15 @@ func (st *step) advance(e *Execution) {
 // whether there is such a group (S-55, S-56). A PARALLEL execution runs a few at a time (S-57).
 func (st *step) startGroup(e *Execution, def *pipeline.Stage, running int) bool {
 	run := e.Runs[e.Stage]
-	for _, order := range runOrders(def) {
+	for _, group := range pipeline.Groups(def) {
 		open := false
-		for i := range def.Actions {
-			a := &def.Actions[i]
-			if a.RunOrder != order {
-				continue
-			}
+		for _, a := range group {
 			r := run.Actions[a.Name]
 			if r != nil && r.Status == pipeline.Succeeded {
 				continue
 			}
 			open = true
-			if r != nil || (e.Mode == pipeline.Parallel && running >= st.s.Attached.Limits.filled().ParallelActions) {
+			if r != nil || (e.Mode == pipeline.Parallel && running >= st.limits.ParallelActions) {
 				continue
 			}
 			if st.startAction(e, a) {
@@ -170,15 +167,6 @@ func (st *step) startGroup(e *Execution, def *pipeline.Stage, running int) bool 
 		}
 	}
 	return false
-}
-
-func runOrders(def *pipeline.Stage) []int {
-	var orders []int
-	for _, a := range def.Actions {
-		orders = append(orders, a.RunOrder)
-	}
-	slices.Sort(orders)
-	return slices.Compact(orders)
 }
 
 // stageFailed ends a stage none of whose actions runs any more and one of which failed. An

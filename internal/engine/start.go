@@ -17,7 +17,7 @@ func (st *step) start(ev Start) error {
 		Stage: d.Stages[0].Name, Position: Left,
 		Runs: map[string]*StageRun{}, Artifacts: map[string]pipeline.Artifact{}, Outputs: map[string]map[string]string{},
 	}
-	problem := st.checkOverrides(d, ev.Overrides)
+	problem := checkOverrides(d, ev)
 	if problem == nil {
 		e.Variables, problem = resolveVariables(d, ev.Variables)
 	}
@@ -53,7 +53,7 @@ func (st *step) full(mode pipeline.ExecutionMode) *fault.Error {
 	if mode == pipeline.Superseded {
 		return nil
 	}
-	limit, n := st.s.Attached.Limits.filled().Executions, 0
+	limit, n := st.limits.ConcurrentExecutions, 0
 	for _, e := range st.s.Executions {
 		if !e.Status.Terminal() {
 			n++
@@ -106,22 +106,22 @@ var overrideTypes = map[string][]string{
 	"S3":                       {"S3_OBJECT_VERSION_ID", "S3_OBJECT_KEY"},
 }
 
-// checkOverrides refuses source revision overrides that do not fit (S-98 to S-101).
-func (st *step) checkOverrides(d *pipeline.Declaration, overrides []pipeline.SourceRevisionOverride) *fault.Error {
-	if len(overrides) == 0 {
+// checkOverrides refuses source revision overrides that do not fit (S-98 to S-101). Those of
+// a detected change are the revision of that change, which pipelines of type V1 take too (S-234).
+func checkOverrides(d *pipeline.Declaration, ev Start) *fault.Error {
+	if len(ev.Overrides) == 0 {
 		return nil
 	}
-	if d.PipelineType != pipeline.V2 {
+	if d.PipelineType != pipeline.V2 && !ev.Detected {
 		return fault.New("ValidationException", "Source revision overrides can only be used with V2 pipelines")
 	}
 	seen := map[string]bool{}
-	for _, o := range overrides {
-		i := slices.IndexFunc(d.Stages[0].Actions, func(a pipeline.Action) bool { return a.Name == o.ActionName })
-		if i < 0 {
+	for _, o := range ev.Overrides {
+		a, ok := d.Stages[0].Action(o.ActionName)
+		if !ok {
 			return fault.New("ValidationException", "The pipeline '%s' does not have a source action with name '%s'", d.Name, o.ActionName)
 		}
-		a := d.Stages[0].Actions[i]
-		if !slices.Contains(overrideTypes[a.ActionTypeID.Provider], o.RevisionType) {
+		if a.ActionTypeID.Owner == pipeline.OwnerCustom || !slices.Contains(overrideTypes[a.ActionTypeID.Provider], o.RevisionType) {
 			return fault.New("ValidationException", "The revision type '%s' does not fit the source action '%s' of provider %s",
 				o.RevisionType, o.ActionName, a.ActionTypeID.Provider)
 		}

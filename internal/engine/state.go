@@ -18,9 +18,10 @@ import (
 	"penstock/internal/pipeline"
 )
 
-// State is what must be known of a pipeline to decide its next step: its stages and the
-// executions that are in progress or could still be retried. Its size does not grow with
-// the number of past executions. The zero value is not usable; New makes one.
+// State is what must be known of a pipeline to decide its next step: its stages, the
+// executions in progress, and of those that failed outside PARALLEL mode the last of each
+// stage, which can be retried. Its size does not grow with the number of past executions.
+// The zero value is not usable; New makes one.
 type State struct {
 	Account string `json:"account"`
 	Region  string `json:"region"`
@@ -58,30 +59,7 @@ type Attached struct {
 	// Definitions holds the current version and the version of every live execution.
 	Definitions map[int]*pipeline.Declaration
 	Catalogue   pipeline.Catalogue
-	Limits      Limits
-}
-
-// Limits are the quotas that the engine enforces. Zero values mean the defaults.
-type Limits struct {
-	// Executions is the number of concurrent executions in QUEUED and PARALLEL mode, 50 (S-76).
-	Executions int
-	// ParallelActions is the number of actions one PARALLEL execution runs at once, 5 (S-77).
-	ParallelActions int
-	// Continuation is how long a continued action rests before its next job, 30 s (S-312).
-	Continuation time.Duration
-}
-
-func (l Limits) filled() Limits {
-	if l.Executions == 0 {
-		l.Executions = 50
-	}
-	if l.ParallelActions == 0 {
-		l.ParallelActions = 5
-	}
-	if l.Continuation == 0 {
-		l.Continuation = 30 * time.Second
-	}
-	return l
+	Limits      pipeline.Limits
 }
 
 // StageState is the part of a stage that outlives its executions.
@@ -100,6 +78,9 @@ type StageState struct {
 	Retry *RetryMetadata `json:"retry,omitempty"`
 	// Actions holds the latest run of each action in any execution (S-121).
 	Actions map[string]*ActionRun `json:"actions,omitempty"`
+	// Answered are the approvals that were answered here last, to tell a second answer from
+	// a wrong token (S-227).
+	Answered []Answer `json:"answered,omitempty"`
 }
 
 // Transition is the gate in front of a stage (S-153, S-160). Disabled is false for a gate
@@ -111,6 +92,13 @@ type Transition struct {
 	LastChangedAt time.Time `json:"lastChangedAt,omitzero"`
 	// DisabledAt is when the gate closed; repeating a disable does not move it (S-159).
 	DisabledAt time.Time `json:"disabledAt,omitzero"`
+}
+
+// Answer is an approval that was answered and not asked for again.
+type Answer struct {
+	Execution pipeline.ExecutionID `json:"execution"`
+	Action    string               `json:"action"`
+	Token     string               `json:"token"`
 }
 
 // StageExecution is what a stage shows of one execution.
@@ -224,10 +212,8 @@ type ActionRun struct {
 	// Job is the current job while the action runs; JobNumber counts its jobs (S-303).
 	Job       pipeline.JobID `json:"job,omitempty"`
 	JobNumber int            `json:"jobNumber,omitempty"`
-	// Token answers a pending approval (S-222). It is kept after the answer to tell a late
-	// second answer from a wrong token (S-227).
+	// Token answers an approval while it is pending (S-222).
 	Token    string    `json:"token,omitempty"`
-	Answered bool      `json:"answered,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
 
 	RoleARN  string              `json:"roleArn,omitempty"`
@@ -251,9 +237,7 @@ type ActionRun struct {
 }
 
 // ARN is the pipeline's ARN (S-356).
-func (s *State) ARN() string {
-	return "arn:aws:codepipeline:" + s.Region + ":" + s.Account + ":" + s.Name
-}
+func (s *State) ARN() string { return pipeline.PipelineARN(s.Region, s.Account, s.Name) }
 
 // Current is the current definition. It must be attached.
 func (s *State) Current() *pipeline.Declaration { return s.Attached.Definitions[s.Version] }

@@ -21,7 +21,7 @@ import (
 // In the next state every record changed by this step has Touched == Seq; executions that
 // are no longer live are in Retired and action executions replaced by a retry in Ended.
 func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
-	st := &step{s: s.clone(), now: now.Truncate(time.Microsecond)}
+	st := &step{s: s.clone(), now: now.Truncate(time.Microsecond), limits: s.Attached.Limits.OrDefault()}
 	st.s.Seq++
 	var err error
 	switch ev := ev.(type) {
@@ -65,6 +65,7 @@ func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
 type step struct {
 	s       *State
 	now     time.Time
+	limits  pipeline.Limits
 	effects []Effect
 	ids     int
 }
@@ -100,13 +101,8 @@ func (st *step) touch(e *Execution) {
 
 // stageOf is the definition of the stage an execution is at, in the execution's own version.
 func (st *step) stageOf(e *Execution) (*pipeline.Stage, int) {
-	d := st.s.Attached.Definitions[e.Version]
-	for i := range d.Stages {
-		if d.Stages[i].Name == e.Stage {
-			return &d.Stages[i], i
-		}
-	}
-	return nil, -1
+	def, i, _ := st.s.Attached.Definitions[e.Version].Stage(e.Stage)
+	return def, i
 }
 
 // knownStage finds a stage of the current version, or says that there is none (S-154).
@@ -117,9 +113,8 @@ func (st *step) knownStage(name string) (*StageState, error) {
 	return nil, fault.New("StageNotFoundException", "The pipeline '%s' does not have a stage with name '%s'", st.s.Name, name)
 }
 
-// retire moves executions that can never change again out of the live ones: those that
-// ended for good (S-107), and failed or stopped ones that are no longer the latest of the
-// stage they left, so that no retry can reach them (S-139, S-171).
+// retire moves executions that ended out of the live ones, except failed and stopped ones
+// that a retry without Past can reach.
 func (st *step) retire() {
 	for _, e := range st.s.ordered() {
 		if e.Position != Left {
@@ -158,14 +153,13 @@ func (e *Execution) running() []*ActionRun {
 	return out
 }
 
-// retriable says whether a later retry could still be accepted for an execution that left.
+// retriable says whether a later retry may be accepted for an execution that left and is kept
+// for it. In PARALLEL mode that would be all that ever failed, so none is kept. In the other
+// modes it is the latest of a stage, if it failed there in the present version (S-139, S-170).
 func (st *step) retriable(e *Execution) bool {
 	run := e.Runs[e.Stage]
-	if run == nil || e.Version != st.s.Version || (run.Status != pipeline.Failed && run.Status != pipeline.Stopped) {
+	if run == nil || e.Mode == pipeline.Parallel || e.Version != st.s.Version || (run.Status != pipeline.Failed && run.Status != pipeline.Stopped) {
 		return false
-	}
-	if e.Mode == pipeline.Parallel {
-		return true
 	}
 	stage := st.s.Stages[e.Stage]
 	return stage != nil && stage.Latest != nil && stage.Latest.ID == e.ID
@@ -178,7 +172,11 @@ func (st *step) delete() {
 		for _, run := range e.running() {
 			st.endRun(e, run, pipeline.Abandoned)
 		}
-		e.Status, e.Position = pipeline.Cancelled, Left
+		if !e.Status.Terminal() {
+			e.Status = pipeline.Cancelled
+		}
+		e.Position = Left
 		st.touch(e)
 	}
+	clear(st.s.Stages)
 }

@@ -23,6 +23,8 @@ type Limits struct {
 	// ConcurrentExecutions bounds QUEUED and PARALLEL pipelines (S-76), ParallelActions one
 	// execution in PARALLEL mode (S-57, S-77).
 	ConcurrentExecutions, ParallelActions int
+	// Continuation is how long a continued action rests before its next job (S-312, Q-34).
+	Continuation time.Duration
 	// History is how long executions stay in the history (S-78).
 	History time.Duration
 	// OutputVariablesBytes and ResolvedConfigurationBytes bound one action (S-79, S-80).
@@ -51,6 +53,7 @@ func (l Limits) OrDefault() Limits {
 	l.QueryableValue = cmp.Or(l.QueryableValue, 20)
 	l.ConcurrentExecutions = cmp.Or(l.ConcurrentExecutions, 50)
 	l.ParallelActions = cmp.Or(l.ParallelActions, 5)
+	l.Continuation = cmp.Or(l.Continuation, 30*time.Second)
 	l.History = cmp.Or(l.History, 365*24*time.Hour)
 	l.OutputVariablesBytes = cmp.Or(l.OutputVariablesBytes, 122880)
 	l.ResolvedConfigurationBytes = cmp.Or(l.ResolvedConfigurationBytes, 100<<10)
