@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"penstock/internal/policy"
 	"penstock/internal/store"
@@ -41,27 +42,28 @@ func (a *Auth) CanAssumeFrom(ctx context.Context, fromRoleARN, roleARN string) (
 		now:      a.now,
 		identity: func(context.Context) ([]*policy.Document, error) { return from.docs, nil },
 	}
-	return a.mayAssume(ctx, g, roleARN, nil)
+	return a.mayAssume(ctx, g, assumeRole, roleARN, nil)
 }
 
-// CheckAssume says whether the caller of a context may assume a role. It gives nil or a
-// fault AccessDenied that does not say whether the role exists.
-func (a *Auth) CheckAssume(ctx context.Context, roleARN string, attrs Attributes) error {
+// CheckAssume says whether the caller of a context may do an action on a role that needs
+// the role's trust: sts:AssumeRole or sts:TagSession. It gives nil or a fault AccessDenied
+// that does not say whether the role exists.
+func (a *Auth) CheckAssume(ctx context.Context, action, roleARN string, attrs Attributes) error {
 	g := grantOf(ctx)
 	if g == nil {
-		return CheckWith(ctx, assumeRole, roleARN, attrs)
+		return CheckWith(ctx, action, roleARN, attrs)
 	}
-	ok, err := a.mayAssume(ctx, g, roleARN, attrs)
+	ok, err := a.mayAssume(ctx, g, action, roleARN, attrs)
 	if err != nil || ok {
 		return err
 	}
-	return g.deny(assumeRole, roleARN, "because no policy of the caller and of the role together allows the sts:AssumeRole action")
+	return g.deny(action, roleARN, "because the caller's policies and the role's trust policy together do not allow the "+action+" action")
 }
 
 // mayAssume joins the trust policy and the caller's own policies. A trust policy that names
 // the caller is enough within an account, unless the caller's policies deny; one that only
 // trusts the account leaves the decision to the caller's policies.
-func (a *Auth) mayAssume(ctx context.Context, g *grant, roleARN string, attrs Attributes) (bool, error) {
+func (a *Auth) mayAssume(ctx context.Context, g *grant, action, roleARN string, attrs Attributes) (bool, error) {
 	p, err := a.role(ctx, roleARN)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -71,7 +73,7 @@ func (a *Auth) mayAssume(ctx context.Context, g *grant, roleARN string, attrs At
 	}
 	c := &g.caller
 	req := &policy.Request{
-		Action: assumeRole, Resource: roleARN, Context: g.lookup(attrs),
+		Action: action, Resource: roleARN, Context: g.lookup(attrs),
 		Principal: policy.Principal{ARN: c.ARN, RoleARN: c.RoleARN, Account: c.Account},
 	}
 	trusted := p.trust.Evaluate(req)
@@ -102,7 +104,7 @@ func (a *Auth) mayAssume(ctx context.Context, g *grant, roleARN string, attrs At
 }
 
 // MaxSession gives the longest session a role allows; ok is false if there is no such role.
-func (a *Auth) MaxSession(ctx context.Context, roleARN string) (seconds int64, ok bool, err error) {
+func (a *Auth) MaxSession(ctx context.Context, roleARN string) (longest time.Duration, ok bool, err error) {
 	p, err := a.role(ctx, roleARN)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, false, nil
@@ -110,5 +112,5 @@ func (a *Auth) MaxSession(ctx context.Context, roleARN string) (seconds int64, o
 	if err != nil {
 		return 0, false, err
 	}
-	return int64(p.maxSession.Seconds()), true, nil
+	return p.maxSession, true, nil
 }

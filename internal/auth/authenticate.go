@@ -129,7 +129,7 @@ func (a *Auth) grantFor(ctx context.Context, id, token, service string) (*grant,
 
 // sessionGrant gives what a session may do.
 func (a *Auth) sessionGrant(s *session) (*grant, error) {
-	g := &grant{caller: s.caller()}
+	g := &grant{caller: s.caller(), tags: s.Tags}
 	for _, text := range s.Policies {
 		d, err := policy.Parse(text, policy.Identity)
 		if err != nil {

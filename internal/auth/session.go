@@ -46,6 +46,8 @@ type MintInput struct {
 	InvokedBy string
 	// Policies narrow the session: one of them must allow as well.
 	Policies []string
+	// Tags are the session's own; conditions see them as aws:PrincipalTag.
+	Tags map[string]string
 	// Duration is the session's life, one hour if zero, at most 36 hours.
 	Duration time.Duration
 }
@@ -59,15 +61,16 @@ const (
 
 // session is what a token seals.
 type session struct {
-	Kind      string   `json:"k"`
-	Account   string   `json:"a"`
-	Name      string   `json:"n"`
-	Path      string   `json:"p,omitempty"`
-	ID        string   `json:"i"`
-	Session   string   `json:"s,omitempty"`
-	InvokedBy string   `json:"b,omitempty"`
-	Policies  []string `json:"d,omitempty"`
-	Expires   int64    `json:"e"`
+	Kind      string            `json:"k"`
+	Account   string            `json:"a"`
+	Name      string            `json:"n"`
+	Path      string            `json:"p,omitempty"`
+	ID        string            `json:"i"`
+	Session   string            `json:"s,omitempty"`
+	InvokedBy string            `json:"b,omitempty"`
+	Policies  []string          `json:"d,omitempty"`
+	Tags      map[string]string `json:"t,omitempty"`
+	Expires   int64             `json:"e"`
 }
 
 // maxDuration is the longest life of any session.
@@ -79,7 +82,7 @@ var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 // server's secret knows them. A role that does not exist, or that must not be assumed, is
 // a fault AccessDenied.
 func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
-	s := session{InvokedBy: in.InvokedBy, Session: in.SessionName, Policies: in.Policies}
+	s := session{InvokedBy: in.InvokedBy, Session: in.SessionName, Policies: in.Policies, Tags: in.Tags}
 	switch {
 	case in.RoleARN != "":
 		if !sessionName.MatchString(in.SessionName) {
