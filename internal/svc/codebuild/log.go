@@ -1,0 +1,225 @@
+package codebuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+const (
+	flushEvery  = 200 * time.Millisecond
+	flushBytes  = 256 << 10
+	maxPending  = 4 << 20   // then writing waits
+	maxLine     = 100 << 10 // longer lines become several events
+	maxPerBatch = 5000
+)
+
+// buildLog is the log of one build: lines become events, events go out in batches from one
+// goroutine, secrets go out as ***. A log that cannot be written never fails the build.
+type buildLog struct {
+	client        *cloudwatchlogs.Client
+	group, stream string
+	mask          *strings.Replacer
+	hold          int // bytes of an unfinished line that may begin a secret
+
+	mu      sync.Mutex
+	room    sync.Cond
+	line    []byte
+	pending []types.InputLogEvent
+	size    int
+	last    int64
+	failed  error
+	closed  bool
+	wake    chan struct{}
+	done    chan struct{}
+}
+
+// newBuildLog makes a log; with group "" it discards everything. ctx carries values only.
+func newBuildLog(ctx context.Context, cfg aws.Config, group, stream string, secrets []string) *buildLog {
+	l := &buildLog{group: group, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l.room.L = &l.mu
+	var pairs []string
+	for _, s := range secrets {
+		// Exact matches only, as in AWS; a very short value would eat the log. (A.2)
+		if len(s) >= 4 {
+			pairs = append(pairs, s, "***")
+			l.hold = max(l.hold, len(s)-1)
+		}
+	}
+	l.mask = strings.NewReplacer(pairs...)
+	if group == "" {
+		close(l.done)
+		l.failed = errors.New("the log is off")
+		return l
+	}
+	l.client = cloudwatchlogs.NewFromConfig(cfg)
+	go l.send(context.WithoutCancel(ctx))
+	return l
+}
+
+// Write takes the output of commands.
+func (l *buildLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(p)
+	for len(p) > 0 && l.failed == nil {
+		i := bytes.IndexByte(p, '\n')
+		if i >= 0 {
+			l.line = append(l.line, p[:i+1]...)
+			p = p[i+1:]
+			l.emit(true)
+			continue
+		}
+		l.line = append(l.line, p...)
+		p = nil
+		if len(l.line) > maxLine+l.hold {
+			l.emit(false)
+		}
+	}
+	return n, nil
+}
+
+// emit makes an event of the line, or of what of a long line cannot begin a secret.
+func (l *buildLog) emit(all bool) {
+	text, keep := l.mask.Replace(string(l.line)), 0
+	if !all {
+		keep = min(l.hold, len(text))
+	}
+	l.line = append(l.line[:0], text[len(text)-keep:]...)
+	l.add(text[:len(text)-keep])
+}
+
+func (l *buildLog) add(text string) {
+	for l.size > maxPending && l.failed == nil && !l.closed {
+		l.room.Wait()
+	}
+	if l.failed != nil || l.closed {
+		return
+	}
+	// Events of a batch must be in order, also when the clock is set back.
+	l.last = max(l.last, time.Now().UnixMilli())
+	l.pending = append(l.pending, types.InputLogEvent{Message: &text, Timestamp: new(l.last)})
+	l.size += len(text)
+	if len(l.pending) == 1 || l.size >= flushBytes {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// printf writes a line of the agent's own.
+func (l *buildLog) printf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.line) > 0 {
+		l.emit(true)
+	}
+	l.add("[Container] " + time.Now().UTC().Format("2006/01/02 15:04:05.000000") + " " + l.mask.Replace(text) + "\n")
+}
+
+// close writes what is left and gives the reason if the log could not be written.
+func (l *buildLog) close() error {
+	l.mu.Lock()
+	if len(l.line) > 0 {
+		l.emit(true)
+	}
+	l.closed = true
+	l.room.Broadcast()
+	l.mu.Unlock()
+	if l.client == nil {
+		return nil
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	<-l.done
+	return l.failed
+}
+
+func (l *buildLog) send(ctx context.Context) {
+	defer close(l.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		<-l.wake
+		l.mu.Lock()
+		soon := l.closed || l.size >= flushBytes
+		l.mu.Unlock()
+		if !soon {
+			timer.Reset(flushEvery)
+			select {
+			case <-timer.C:
+			case <-l.wake:
+			}
+		}
+		for l.batch(ctx) {
+		}
+		l.mu.Lock()
+		over := l.closed && len(l.pending) == 0 || l.failed != nil
+		l.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// batch sends some events and tells whether there are more.
+func (l *buildLog) batch(ctx context.Context) bool {
+	l.mu.Lock()
+	n, size := 0, 0
+	for n < len(l.pending) && n < maxPerBatch && (n == 0 || size+len(*l.pending[n].Message)+26 < 1<<20) {
+		size += len(*l.pending[n].Message) + 26
+		n++
+	}
+	events := l.pending[:n:n]
+	l.mu.Unlock()
+	if n == 0 {
+		return false
+	}
+	err := l.put(ctx, events)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = l.pending[n:]
+	l.size -= size - 26*n
+	if err != nil {
+		l.failed, l.pending = err, nil
+	}
+	l.room.Broadcast()
+	return len(l.pending) > 0
+}
+
+// put writes events, and makes the stream and the group where they are missing.
+func (l *buildLog) put(ctx context.Context, events []types.InputLogEvent) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	in := &cloudwatchlogs.PutLogEventsInput{LogGroupName: &l.group, LogStreamName: &l.stream, LogEvents: events}
+	_, err := l.client.PutLogEvents(ctx, in)
+	var missing *types.ResourceNotFoundException
+	if !errors.As(err, &missing) {
+		return err
+	}
+	stream := &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &l.group, LogStreamName: &l.stream}
+	_, err = l.client.CreateLogStream(ctx, stream)
+	var exists *types.ResourceAlreadyExistsException
+	if errors.As(err, &missing) {
+		if _, err = l.client.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &l.group}); err == nil || errors.As(err, &exists) {
+			_, err = l.client.CreateLogStream(ctx, stream)
+		}
+	}
+	if err != nil && !errors.As(err, &exists) {
+		return err
+	}
+	_, err = l.client.PutLogEvents(ctx, in)
+	return err
+}

@@ -1,0 +1,268 @@
+// Package codebuild is the room of CodeBuild (N-10): projects, and builds that really run.
+//
+// A build lives on one node. While it runs, its state is in that node's memory and follows
+// into the store a moment later; how it ended is in the store before anybody is told. A
+// node that died finds its own unfinished builds at its next start and ends them.
+package codebuild
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	api "penstock/internal/api/codebuild"
+	"penstock/internal/auth"
+	"penstock/internal/fault"
+	"penstock/internal/runner"
+	"penstock/internal/store"
+)
+
+// Deps are what the room needs of the server.
+type Deps struct {
+	DB     *store.DB
+	Runner runner.Runner
+	// AWS gives the configuration of a role's session for calls to S3, Logs and whatever
+	// the build calls itself. The context carries the caller whose account and Region count.
+	AWS func(ctx context.Context, roleARN, sessionName string) (aws.Config, error)
+	// Notify is told the ARN of a build that changed; may be nil.
+	Notify func(arn string)
+	// Work is a folder of the room's own; Run empties it at the start.
+	Work string
+	// Node names this server among those that share the store; it must survive a restart.
+	Node string
+	// MaxBuilds is how many builds run at once; 0 is max(4, 2 × cores).
+	MaxBuilds int
+	// Endpoint becomes AWS_ENDPOINT_URL in builds; "" leaves it out.
+	Endpoint string
+	// ConsoleURL is this server's address for people, without a slash at the end.
+	ConsoleURL string
+	Log        *slog.Logger
+}
+
+// Room answers the CodeBuild API. Builds run while Run does.
+type Room struct {
+	api.Unimplemented
+	deps  Deps
+	creds *credentialServer
+
+	mu      sync.Mutex
+	live    map[string]*build // by ARN, until the end is in the store
+	queue   []*build          // first come, first served
+	running int
+	ctx     context.Context // of Run; nil before
+	builds  sync.WaitGroup
+}
+
+var _ api.Service = (*Room)(nil)
+
+// New makes the room.
+func New(deps Deps) *Room {
+	if deps.Notify == nil {
+		deps.Notify = func(string) {}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	deps.MaxBuilds = cmp.Or(deps.MaxBuilds, max(4, 2*runtime.NumCPU()))
+	return &Room{deps: deps, live: map[string]*build{}, creds: newCredentialServer()}
+}
+
+var (
+	errStopped  = errors.New("the build was stopped")
+	errTimeout  = errors.New("the build timed out")
+	errQueued   = errors.New("the build timed out in the queue")
+	errShutdown = errors.New("the server that ran the build was shut down")
+)
+
+// Run ends the builds this node left unfinished, then runs builds until ctx ends; then it
+// stops the running ones and returns when none is left.
+func (r *Room) Run(ctx context.Context) error {
+	if err := r.clear(); err != nil {
+		return fmt.Errorf("codebuild: %w", err)
+	}
+	if err := r.bury(ctx); err != nil {
+		return fmt.Errorf("codebuild: %w", err)
+	}
+	if err := r.creds.start(); err != nil {
+		return fmt.Errorf("codebuild: credentials for builds: %w", err)
+	}
+	defer r.creds.stop()
+	r.mu.Lock()
+	r.ctx = ctx
+	r.dispatch()
+	r.mu.Unlock()
+	<-ctx.Done()
+	r.mu.Lock()
+	for _, b := range r.live {
+		b.cancel(errShutdown)
+	}
+	r.mu.Unlock()
+	r.builds.Wait()
+	return nil
+}
+
+// clear removes workspaces of builds that are long over.
+func (r *Room) clear() error {
+	if err := os.MkdirAll(r.deps.Work, 0o711); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(r.deps.Work)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(r.deps.Work, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bury ends the builds that were running when this node died.
+func (r *Room) bury(ctx context.Context) error {
+	var dead []store.CodeBuildBuild
+	err := r.deps.DB.View(ctx, func(tx *store.Tx) (err error) {
+		dead, err = tx.OpenCodeBuildBuilds(ctx, r.deps.Node)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range dead {
+		if r.find(buildARN(row.Account, row.Region, row.ID)) != nil {
+			continue // started by a request that was faster than Run
+		}
+		doc, err := openDoc(row)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		doc.Build.endPhase(now, "FAULT", "INTERNAL_ERROR", "The server that ran this build stopped while the build was in progress. Start the build again.")
+		doc.Build.complete(now, "FAULT")
+		if err := r.save(ctx, row, doc, true); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		r.deps.Notify(doc.Build.Arn)
+	}
+	return nil
+}
+
+func (r *Room) save(ctx context.Context, row store.CodeBuildBuild, doc *buildDoc, complete bool) error {
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	row.Doc, row.Complete = string(text), complete
+	return r.deps.DB.Update(ctx, func(tx *store.Tx) error { return tx.SetCodeBuildBuild(ctx, row) })
+}
+
+func (r *Room) find(arn string) *build {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.live[arn]
+}
+
+// enqueue takes a build that is in the store.
+func (r *Room) enqueue(b *build) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx != nil && r.ctx.Err() != nil {
+		return // the next start of the node ends it
+	}
+	r.live[b.doc.Build.Arn] = b
+	r.queue = append(r.queue, b)
+	r.builds.Add(1)
+	queued := time.Duration(*b.doc.Build.QueuedTimeoutInMinutes) * time.Minute
+	b.queueTimer = time.AfterFunc(queued, func() { b.cancel(errQueued) })
+	// A build that ends before it started leaves the queue.
+	context.AfterFunc(b.ctx, func() { r.unqueue(b) })
+	r.dispatch()
+}
+
+// dispatch starts queued builds while there is room; the caller holds mu.
+func (r *Room) dispatch() {
+	for r.ctx != nil && r.ctx.Err() == nil && r.running < r.deps.MaxBuilds && len(r.queue) > 0 {
+		b := r.queue[0]
+		r.queue = r.queue[1:]
+		b.queueTimer.Stop()
+		r.running++
+		go func() {
+			b.run()
+			r.mu.Lock()
+			delete(r.live, b.doc.Build.Arn)
+			r.running--
+			r.dispatch()
+			r.mu.Unlock()
+			r.deps.Notify(b.doc.Build.Arn)
+			r.builds.Done()
+		}()
+	}
+}
+
+// unqueue ends a build that never started.
+func (r *Room) unqueue(b *build) {
+	r.mu.Lock()
+	waiting := false
+	for i, q := range r.queue {
+		if q == b {
+			r.queue = append(r.queue[:i:i], r.queue[i+1:]...)
+			waiting = true
+			break
+		}
+	}
+	r.mu.Unlock()
+	if !waiting {
+		return
+	}
+	b.queueTimer.Stop()
+	b.finish()
+	r.mu.Lock()
+	delete(r.live, b.doc.Build.Arn)
+	r.mu.Unlock()
+	r.deps.Notify(b.doc.Build.Arn)
+	r.builds.Done()
+}
+
+func projectARN(account, region, name string) string {
+	return "arn:aws:codebuild:" + region + ":" + account + ":project/" + name
+}
+
+func buildARN(account, region, id string) string {
+	return "arn:aws:codebuild:" + region + ":" + account + ":build/" + id
+}
+
+// check authorises an action on a project; the action on a build asks for its project, as
+// in AWS.
+func check(ctx context.Context, action, project string) (auth.Caller, error) {
+	c := auth.From(ctx)
+	return c, auth.Check(ctx, "codebuild:"+action, projectARN(c.Account, c.Region, project))
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New("InvalidInputException", format, args...)
+}
+
+func noProject(err error, c auth.Caller, name string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.New("ResourceNotFoundException", "Project cannot be found: %s", projectARN(c.Account, c.Region, name))
+	}
+	return err
+}
+
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
