@@ -50,13 +50,13 @@ type Conductor struct {
 	log     *slog.Logger
 
 	mu     sync.Mutex
-	aborts map[pipeline.JobID]context.CancelFunc
+	aborts map[pipeline.JobID]*watch
 }
 
 // New makes a Conductor. Run must be running for timers and events.
 func New(cfg Config) *Conductor {
 	c := &Conductor{db: cfg.DB, builtin: map[pipeline.ActionTypeID]pipeline.ActionType{}, limits: cfg.Limits,
-		deliver: cfg.Deliver, log: cfg.Log, aborts: map[pipeline.JobID]context.CancelFunc{}}
+		deliver: cfg.Deliver, log: cfg.Log, aborts: map[pipeline.JobID]*watch{}}
 	for _, t := range cfg.Builtin {
 		c.builtin[t.ID] = t
 	}
@@ -166,14 +166,12 @@ func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string,
 func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, effect engine.Effect) error {
 	switch effect := effect.(type) {
 	case engine.StartJob:
-		tx.Wake(topicJobs)
+		if effect.Type.Owner != pipeline.OwnerCustom { // workers elsewhere come by themselves
+			tx.Wake(topicJobs)
+		}
 		query := ""
 		if t, ok := s.Attached.Catalogue(effect.Type); ok {
-			for _, p := range t.Properties {
-				if p.Queryable { // S-305
-					query = effect.Configuration[p.Name]
-				}
-			}
+			_, query, _ = t.QueryableValue(effect.Configuration) // S-305
 		}
 		return tx.InsertJob(ctx, pipelineID, effect.Job, query, effect.NotBefore)
 	case engine.EndJob:
@@ -185,7 +183,9 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 		if effect.At.IsZero() {
 			return tx.ClearTimer(ctx, effect.Run)
 		}
-		tx.Wake(topicTimers)
+		if effect.At.Sub(tx.Now()) <= nap { // later ones are found when the loop looks next
+			tx.Wake(topicTimers)
+		}
 		return tx.SetTimer(ctx, store.Timer{Run: effect.Run, PipelineID: pipelineID, At: effect.At})
 	case engine.Emit:
 		if c.deliver == nil {
@@ -202,20 +202,29 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 func (c *Conductor) abort(id pipeline.JobID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stop := c.aborts[id]; stop != nil {
-		stop()
+	if w := c.aborts[id]; w != nil {
+		w.stop()
 	}
 }
 
+// watch is what OnAbort was asked for.
+type watch struct{ stop context.CancelFunc }
+
 // OnAbort has stop called when the job is aborted, until the returned function is called.
+// There is one stop for a job, the last that was given. A worker that asks inside the
+// transaction in which it claims the job misses no abort: those that follow the claim are
+// committed after it.
 func (c *Conductor) OnAbort(id pipeline.JobID, stop context.CancelFunc) (forget func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.aborts[id] = stop
+	w := &watch{stop}
+	c.aborts[id] = w
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.aborts, id)
+		if c.aborts[id] == w {
+			delete(c.aborts, id)
+		}
 	}
 }
 
@@ -227,20 +236,17 @@ func (c *Conductor) Jobs() (wake <-chan struct{}, stop func()) { return c.db.Sub
 func (c *Conductor) Report(ctx context.Context, id pipeline.JobID, mine func(*store.JobRow) error, event func(engine.JobRef) engine.Event) error {
 	return c.db.Update(ctx, func(tx *store.Tx) error {
 		found, err := tx.Job(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return fault.New("JobNotFoundException", "There is no job with id '%s'", id)
-		}
 		if err != nil {
-			return err
+			return unknownJob(id, err)
 		}
 		// The pipeline's row is locked before the job's, in the order of every other event.
 		s, err := tx.LoadState(ctx, found.PipelineID)
 		if err != nil {
-			return err
+			return unknownJob(id, err) // deleted meanwhile
 		}
 		job, err := tx.LockJob(ctx, id)
 		if err != nil {
-			return err
+			return unknownJob(id, err)
 		}
 		if err := mine(job); err != nil {
 			return err
@@ -248,4 +254,11 @@ func (c *Conductor) Report(ctx context.Context, id pipeline.JobID, mine func(*st
 		_, err = c.StepTx(ctx, tx, job.PipelineID, s, event(engine.JobRef{ID: job.ID, Execution: job.Execution, Run: job.Run}))
 		return err
 	})
+}
+
+func unknownJob(id pipeline.JobID, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.New("JobNotFoundException", "There is no job with id '%s'", id)
+	}
+	return err
 }

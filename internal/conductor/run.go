@@ -76,7 +76,14 @@ func (c *Conductor) timers(ctx context.Context) (time.Duration, error) {
 				return wait, nil
 			}
 			if err := c.fire(ctx, t); err != nil {
-				return 0, err
+				if ctx.Err() != nil {
+					return 0, err
+				}
+				// One pipeline that cannot be moved must not hold up the others.
+				c.log.Error("conductor: a timer could not be fired, will try again", "pipeline", t.PipelineID, "actionExecution", t.Run, "error", err)
+				if err := c.postpone(ctx, t); err != nil {
+					return 0, err
+				}
 			}
 		}
 		if len(due) < batch {
@@ -89,14 +96,31 @@ func (c *Conductor) timers(ctx context.Context) (time.Duration, error) {
 // nothing is over as well.
 func (c *Conductor) fire(ctx context.Context, t store.Timer) error {
 	return c.db.Update(ctx, func(tx *store.Tx) error {
-		if err := tx.ClearTimer(ctx, t.Run); err != nil {
+		// The pipeline's row is locked before the timer's, in the order of every other event.
+		s, err := tx.LoadState(ctx, t.PipelineID)
+		if errors.Is(err, store.ErrNotFound) {
+			return tx.ClearTimer(ctx, t.Run)
+		}
+		if err != nil {
 			return err
 		}
-		_, err := c.ApplyTx(ctx, tx, t.PipelineID, engine.Wakeup{Run: t.Run})
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
+		if due, err := tx.TakeTimer(ctx, t.Run); err != nil || !due {
+			return err
 		}
+		_, err = c.StepTx(ctx, tx, t.PipelineID, s, engine.Wakeup{Run: t.Run})
 		return err
+	})
+}
+
+// postpone has a timer that could not be fired come again later.
+func (c *Conductor) postpone(ctx context.Context, t store.Timer) error {
+	return c.db.Update(ctx, func(tx *store.Tx) error {
+		due, err := tx.TakeTimer(ctx, t.Run)
+		if err != nil || !due {
+			return err
+		}
+		t.At = tx.Now().Add(nap)
+		return tx.SetTimer(ctx, t)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"penstock/internal/engine"
@@ -112,8 +114,9 @@ func (tx *Tx) AcknowledgeJob(ctx context.Context, id pipeline.JobID) error {
 }
 
 // ClaimJobs hands up to limit jobs of the queues to a server, which holds each until the
-// lease ends, unless it is renewed. Jobs whose holder let the lease end come again.
-func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration) ([]*JobRow, error) {
+// lease ends, unless it is renewed. Jobs whose holder let the lease end come again, but
+// not those in busy: the server is still at work on them.
+func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration, busy map[pipeline.JobID]bool) ([]*JobRow, error) {
 	now := tx.Now()
 	names, args := inList([]any{micros(now), limit}, queues)
 	jobs, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1
@@ -122,12 +125,17 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 		return nil, err
 	}
 	if len(jobs) < limit {
-		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE status = 'InProgress' AND node <> '' AND lease_until < $1
-			ORDER BY lease_until LIMIT $2`+tx.skipLocked(), []any{micros(now), limit - len(jobs)}, scanJob)
+		args[1] = limit - len(jobs) + len(busy)
+		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1
+			ORDER BY lease_until, id LIMIT $2`+tx.skipLocked(), args, scanJob)
 		if err != nil {
 			return nil, err
 		}
-		jobs = append(jobs, lost...)
+		for _, j := range lost {
+			if len(jobs) < limit && !busy[j.ID] {
+				jobs = append(jobs, j)
+			}
+		}
 	}
 	for _, j := range jobs {
 		j.Status, j.Node, j.Fence = engine.JobInProgress, node, j.Fence+1
@@ -139,13 +147,13 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 	return jobs, nil
 }
 
-// ClaimableJobs says whether ClaimJobs would hand out anything now.
+// ClaimableJobs says whether ClaimJobs might hand out anything now.
 func (tx *Tx) ClaimableJobs(ctx context.Context, queues []string) (bool, error) {
 	names, args := inList([]any{micros(tx.Now())}, queues)
 	var one int
 	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1 LIMIT 1`, args, &one)
 	if errors.Is(err, ErrNotFound) {
-		err = tx.one(ctx, `SELECT 1 FROM job WHERE status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args[:1], &one)
+		err = tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args, &one)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -162,10 +170,21 @@ func (tx *Tx) NextJobAt(ctx context.Context, queues []string) (time.Time, error)
 	return fromMicros(at.Int64), err
 }
 
-// RenewLeases extends the leases of a server's jobs.
-func (tx *Tx) RenewLeases(ctx context.Context, node string, lease time.Duration) error {
-	_, err := tx.exec(ctx, `UPDATE job SET lease_until = $2 WHERE status = 'InProgress' AND node = $1`, node, micros(tx.Now().Add(lease)))
-	return err
+// RenewLeases extends the leases of the jobs a server is at work on, given with their
+// fencing numbers, and gives those that it does not hold any more: they ended, or were
+// handed to another after the lease had run out.
+func (tx *Tx) RenewLeases(ctx context.Context, node string, jobs map[pipeline.JobID]int64, lease time.Duration) (lost []pipeline.JobID, err error) {
+	for _, id := range slices.Sorted(maps.Keys(jobs)) {
+		n, err := tx.exec(ctx, `UPDATE job SET lease_until = $4 WHERE id = $1 AND status = 'InProgress' AND node = $2 AND fence = $3`,
+			string(id), node, jobs[id], micros(tx.Now().Add(lease)))
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			lost = append(lost, id)
+		}
+	}
+	return lost, nil
 }
 
 // DropLeases ends the leases of all servers at once. It is for the start of the only server

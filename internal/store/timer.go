@@ -22,6 +22,13 @@ func (tx *Tx) SetTimer(ctx context.Context, t Timer) error {
 	return err
 }
 
+// TakeTimer removes a wake-up that is due, and says whether it did: a wake-up that was
+// moved to a later time meanwhile, or is early because the clock was set back, stays.
+func (tx *Tx) TakeTimer(ctx context.Context, run pipeline.ActionExecutionID) (bool, error) {
+	n, err := tx.exec(ctx, `DELETE FROM timer WHERE run_id = $1 AND at <= $2`, string(run), micros(tx.Now()))
+	return n > 0, err
+}
+
 // ClearTimer takes a wake-up back.
 func (tx *Tx) ClearTimer(ctx context.Context, run pipeline.ActionExecutionID) error {
 	_, err := tx.exec(ctx, `DELETE FROM timer WHERE run_id = $1`, string(run))

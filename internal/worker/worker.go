@@ -35,7 +35,8 @@ type Config struct {
 	Providers []provider.Provider
 	// Env makes what a job may use; it must not fail, calls made with it may.
 	Env func(ctx context.Context, job *store.JobRow) provider.Env
-	// Node names this server among those that share the database.
+	// Node names this run of the server among all that share the database: it is new at
+	// every start, or else what an earlier run held would look like this one's.
 	Node string
 	// Concurrency is how many jobs run at once; 0 means 1000: most of them wait for others.
 	Concurrency int
@@ -48,6 +49,24 @@ type Worker struct {
 	byType map[pipeline.ActionTypeID]provider.Provider
 	queues []string
 	slots  chan struct{}
+
+	mu sync.Mutex
+	// tasks are the jobs this worker is at work on.
+	tasks map[pipeline.JobID]*task
+}
+
+// task is a job that this worker holds.
+type task struct {
+	row *store.JobRow
+	// ctx ends when the job is aborted, times out or is lost to another server.
+	ctx    context.Context
+	stop   context.CancelFunc
+	forget func()
+}
+
+func (t *task) drop() {
+	t.forget()
+	t.stop()
 }
 
 // New makes a Worker for all types of the providers.
@@ -55,7 +74,8 @@ func New(cfg Config) *Worker {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 1000
 	}
-	w := &Worker{cfg: cfg, byType: map[pipeline.ActionTypeID]provider.Provider{}, slots: make(chan struct{}, cfg.Concurrency)}
+	w := &Worker{cfg: cfg, byType: map[pipeline.ActionTypeID]provider.Provider{}, slots: make(chan struct{}, cfg.Concurrency),
+		tasks: map[pipeline.JobID]*task{}}
 	for _, p := range cfg.Providers {
 		for _, t := range p.Types() {
 			w.byType[t.ID] = p
@@ -86,18 +106,22 @@ func (w *Worker) claim(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
-		jobs, next, err := w.take(ctx)
+		tasks, next, err := w.take(ctx)
 		if ctx.Err() != nil {
+			for _, t := range tasks {
+				w.done(t)
+			}
 			return
 		}
 		if err != nil {
 			w.cfg.Log.Error("worker: cannot claim jobs, will try again", "error", err)
 			next = pause
 		}
-		for _, job := range jobs {
+		for _, t := range tasks {
 			w.slots <- struct{}{} // take asked for no more than are free
 			running.Go(func() {
-				w.do(ctx, job)
+				w.do(ctx, t)
+				w.done(t)
 				<-w.slots
 				select {
 				case freed <- struct{}{}:
@@ -105,7 +129,7 @@ func (w *Worker) claim(ctx context.Context) {
 				}
 			})
 		}
-		if len(jobs) > 0 {
+		if len(tasks) > 0 {
 			continue
 		}
 		timer := time.NewTimer(min(next, nap))
@@ -122,7 +146,7 @@ func (w *Worker) claim(ctx context.Context) {
 }
 
 // take claims what is available, if there is a free slot, and says when the next job is due.
-func (w *Worker) take(ctx context.Context) (jobs []*store.JobRow, next time.Duration, err error) {
+func (w *Worker) take(ctx context.Context) (tasks []*task, next time.Duration, err error) {
 	free := cap(w.slots) - len(w.slots)
 	if free == 0 {
 		return nil, nap, nil
@@ -140,14 +164,57 @@ func (w *Worker) take(ctx context.Context) (jobs []*store.JobRow, next time.Dura
 	}); err != nil || !due {
 		return nil, next, err
 	}
-	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
-		jobs, err = tx.ClaimJobs(ctx, w.queues, w.cfg.Node, free, lease)
+	busy := w.busy()
+	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) error {
+		for _, t := range tasks { // of an attempt that was undone
+			t.drop()
+		}
+		tasks = nil
+		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, free, lease, busy)
+		for _, row := range jobs {
+			t := &task{row: row}
+			t.ctx, t.stop = context.WithDeadline(ctx, row.Deadline)
+			t.forget = w.cfg.Conductor.OnAbort(row.ID, t.stop)
+			tasks = append(tasks, t)
+		}
 		return err
 	})
-	return jobs, next, err
+	if err != nil {
+		for _, t := range tasks {
+			t.drop()
+		}
+		return nil, next, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range tasks {
+		w.tasks[t.row.ID] = t
+	}
+	return tasks, next, nil
 }
 
-// renew keeps the leases of the jobs this node is doing.
+// busy gives the jobs this worker is at work on.
+func (w *Worker) busy() map[pipeline.JobID]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := make(map[pipeline.JobID]bool, len(w.tasks))
+	for id := range w.tasks {
+		ids[id] = true
+	}
+	return ids
+}
+
+// done forgets a task whose provider has returned.
+func (w *Worker) done(t *task) {
+	t.drop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.tasks, t.row.ID)
+}
+
+// renew keeps the leases of the jobs this worker is doing, and stops those that are not its
+// own any more: they were aborted on another server, or taken over by one after this one
+// could not renew in time.
 func (w *Worker) renew(ctx context.Context) {
 	tick := time.NewTicker(lease / 3)
 	defer tick.Stop()
@@ -157,21 +224,41 @@ func (w *Worker) renew(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if len(w.slots) == 0 {
+		held := map[pipeline.JobID]int64{}
+		w.mu.Lock()
+		for id, t := range w.tasks {
+			held[id] = t.row.Fence
+		}
+		w.mu.Unlock()
+		if len(held) == 0 {
 			continue
 		}
-		if err := w.cfg.DB.Update(ctx, func(tx *store.Tx) error { return tx.RenewLeases(ctx, w.cfg.Node, lease) }); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Error("worker: cannot renew leases", "error", err)
+		var lost []pipeline.JobID
+		if err := w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
+			lost, err = tx.RenewLeases(ctx, w.cfg.Node, held, lease)
+			return err
+		}); err != nil {
+			if ctx.Err() == nil {
+				w.cfg.Log.Error("worker: cannot renew leases", "error", err)
+			}
+			continue
 		}
+		w.mu.Lock()
+		for _, id := range lost {
+			if t := w.tasks[id]; t != nil && t.row.Fence == held[id] {
+				t.stop()
+			}
+		}
+		w.mu.Unlock()
 	}
 }
 
 // do runs one job to its end and reports it.
-func (w *Worker) do(ctx context.Context, row *store.JobRow) {
-	jobCtx, stop := context.WithDeadline(ctx, row.Deadline)
-	defer stop()
-	forget := w.cfg.Conductor.OnAbort(row.ID, stop)
-	defer forget()
+func (w *Worker) do(ctx context.Context, t *task) {
+	row, jobCtx := t.row, t.ctx
+	if jobCtx.Err() != nil {
+		return
+	}
 	log := w.cfg.Log.With("pipeline", row.Pipeline, "stage", row.Stage, "action", row.Action, "job", row.ID)
 	env := w.cfg.Env(jobCtx, row)
 	env.Log = log
