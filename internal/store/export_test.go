@@ -43,3 +43,6 @@ func Claim(ctx context.Context, tx *Tx) (key string, err error) {
 		tx.skipLocked()+`) RETURNING key`, nil, &key)
 	return key, err
 }
+
+// SQLite says which of the two databases this is.
+func (db *DB) SQLite() bool { return db.dialect == sqliteDialect }

@@ -50,10 +50,11 @@ func (tx *Tx) ListActionRuns(ctx context.Context, id string, execution pipeline.
 	if before == 0 {
 		before = 1 << 62
 	}
+	since := micros(tx.Now().Add(-retention))
 	if execution == "" {
-		return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3`,
-			[]any{id, before, limit}, scanDoc[engine.ActionRun])
+		return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number < $2 AND started > $3
+			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.ActionRun])
 	}
-	return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 ORDER BY number DESC LIMIT $4`,
-		[]any{id, string(execution), before, limit}, scanDoc[engine.ActionRun])
+	return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
+		ORDER BY number DESC LIMIT $5`, []any{id, string(execution), before, since, limit}, scanDoc[engine.ActionRun])
 }

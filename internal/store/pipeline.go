@@ -248,9 +248,9 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, id, execution_id, number, doc) VALUES ($1, $2, $3, $4, $5)
+	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`,
-		id, string(run.ID), string(run.Execution), run.Number, string(doc))
+		id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
 	return err
 }
 

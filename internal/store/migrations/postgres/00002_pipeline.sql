@@ -53,6 +53,7 @@ CREATE TABLE action_execution (
 	id TEXT COLLATE "C" NOT NULL,
 	execution_id TEXT COLLATE "C" NOT NULL,
 	number BIGINT NOT NULL,
+	started BIGINT NOT NULL,
 	doc TEXT COLLATE "C" NOT NULL,
 	PRIMARY KEY (pipeline_id, id)
 );

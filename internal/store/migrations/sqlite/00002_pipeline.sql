@@ -53,6 +53,7 @@ CREATE TABLE action_execution (
 	id TEXT NOT NULL,
 	execution_id TEXT NOT NULL,
 	number BIGINT NOT NULL,
+	started BIGINT NOT NULL,
 	doc TEXT NOT NULL,
 	PRIMARY KEY (pipeline_id, id)
 );
