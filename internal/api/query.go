@@ -209,7 +209,7 @@ func (d *formDecoder) list(p *plan, v reflect.Value, n *node) error {
 	return nil
 }
 
-// mapping reads Name.entry.1.key and Name.entry.1.value.
+// mapping reads Name.entry.1.key and Name.entry.1.value, or what the model calls them.
 func (d *formDecoder) mapping(p *plan, v reflect.Value, n *node) error {
 	v.Set(reflect.MakeMap(p.typ))
 	var entries []*node
@@ -220,8 +220,9 @@ func (d *formDecoder) mapping(p *plan, v reflect.Value, n *node) error {
 		}
 	}
 	badKey, badValue := false, false
+	keyName, valueName := p.entryNames()
 	for _, e := range entries {
-		k, val := e.children["key"], e.children["value"]
+		k, val := e.children[keyName], e.children[valueName]
 		if k == nil || val == nil {
 			return malformed("A map entry needs a key and a value")
 		}

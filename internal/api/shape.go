@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"reflect"
 	"regexp"
 	"sync"
@@ -44,6 +45,9 @@ type Shape struct {
 	Enum         []string
 	// Key and Elem are places in the table.
 	Key, Elem int
+	// KeyName and ValueName are what the query protocol calls the parts of a map's entry if
+	// they are not key and value.
+	KeyName, ValueName string
 	// Members stand in the order of the structure's fields.
 	Members []Member
 }
@@ -102,6 +106,11 @@ type field struct {
 
 // scalar tells whether a value of the shape has no parts.
 func (p *plan) scalar() bool { return p.Kind < List }
+
+// entryNames gives what the query protocol calls the parts of a map's entry.
+func (p *plan) entryNames() (key, value string) {
+	return cmp.Or(p.KeyName, "key"), cmp.Or(p.ValueName, "value")
+}
 
 // pattern gives the compiled expression. It is compiled on first use: a server starts
 // with some hundred expressions and uses few.

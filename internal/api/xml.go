@@ -56,10 +56,11 @@ func appendXML(b []byte, p *plan, v reflect.Value) []byte {
 		}
 		return b
 	case Map:
+		keyName, valueName := p.entryNames()
 		for _, key := range sortedKeys(v) {
 			b = append(b, "<entry>"...)
-			b = appendElement(b, "key", p.key, key)
-			b = appendElement(b, "value", p.elem, v.MapIndex(key))
+			b = appendElement(b, keyName, p.key, key)
+			b = appendElement(b, valueName, p.elem, v.MapIndex(key))
 			b = append(b, "</entry>"...)
 		}
 		return b

@@ -269,6 +269,9 @@ func (e *emitter) table() error {
 			e.p(", Elem: %d", e.index[s.Element])
 		case "map":
 			e.p(", Key: %d, Elem: %d", e.index[s.Key], e.index[s.Value])
+			if s.KeyName != "" || s.ValueName != "" {
+				e.p(", KeyName: %q, ValueName: %q", s.KeyName, s.ValueName)
+			}
 		}
 		if len(s.Members) > 0 {
 			e.p(", Members: []api.Member{")

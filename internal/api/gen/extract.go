@@ -132,6 +132,14 @@ func (ps *publishedShape) facts() (*shape, error) {
 		if r.ref == nil {
 			continue
 		}
+		if ps.Type == "map" { // the one trait that is read: how the query protocol names the parts of an entry
+			if r.to == &s.Key {
+				s.KeyName = r.ref.LocationName
+			} else {
+				s.ValueName = r.ref.LocationName
+			}
+			r.ref.LocationName = ""
+		}
 		if err := r.ref.plain(); err != nil {
 			return nil, err
 		}

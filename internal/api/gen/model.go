@@ -45,6 +45,8 @@ type shape struct {
 	Element   string   `json:"element,omitempty"`
 	Key       string   `json:"key,omitempty"`
 	Value     string   `json:"value,omitempty"`
+	KeyName   string   `json:"keyName,omitempty"`
+	ValueName string   `json:"valueName,omitempty"`
 	Min       *int64   `json:"min,omitempty"`
 	Max       *int64   `json:"max,omitempty"`
 	Pattern   string   `json:"pattern,omitempty"`

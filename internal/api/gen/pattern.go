@@ -11,6 +11,8 @@ import (
 var rewritten = map[string]string{
 	// No two hyphens in a row. The lengths 3 to 63 are the shape's own min and max.
 	`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: `[a-z0-9](?:-?[a-z0-9])+`,
+	// Not of white space alone.
+	`^(?!\s*$).+`: `.*\S.*`,
 }
 
 // translate turns a model's pattern (Java's dialect) into RE2's. The result is meant to
