@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"penstock/internal/policy"
@@ -14,6 +15,13 @@ const assumeRole = "sts:AssumeRole"
 // CanAssume says whether a service may assume a role: whether the role exists and its trust
 // policy names the service (S-8, M-1).
 func (a *Auth) CanAssume(ctx context.Context, roleARN, servicePrincipal string) (bool, error) {
+	return a.CanAssumeFor(ctx, roleARN, servicePrincipal, "")
+}
+
+// CanAssumeFor is CanAssume on behalf of a resource, such as a pipeline's ARN: trust
+// policies may demand aws:SourceArn and aws:SourceAccount, lest the service be talked into
+// using the role for somebody else.
+func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, source string) (bool, error) {
 	p, err := a.role(ctx, roleARN)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -21,7 +29,22 @@ func (a *Auth) CanAssume(ctx context.Context, roleARN, servicePrincipal string) 
 	if err != nil {
 		return false, err
 	}
-	req := &policy.Request{Action: assumeRole, Resource: roleARN, Principal: policy.Principal{Service: servicePrincipal}}
+	// What the server does for a resource it does for the account of the resource; when it
+	// is not told of one, for the caller's or, in its own work, for the role's.
+	account, _, _ := splitRole(roleARN)
+	if c := From(ctx); c.Account != "" {
+		account = c.Account
+	}
+	attrs := Attributes{}
+	if parts := strings.SplitN(source, ":", 6); len(parts) == 6 {
+		attrs["aws:SourceArn"] = []string{source}
+		if parts[4] != "" {
+			account = parts[4]
+		}
+	}
+	attrs["aws:SourceAccount"] = []string{account}
+	g := &grant{caller: Caller{InvokedBy: servicePrincipal}, now: a.now}
+	req := &policy.Request{Action: assumeRole, Resource: roleARN, Principal: policy.Principal{Service: servicePrincipal}, Context: g.lookup(attrs)}
 	return p.trust.Evaluate(req) == policy.Allow, nil
 }
 

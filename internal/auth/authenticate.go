@@ -18,7 +18,7 @@ import (
 
 // Authenticate verifies who signed a request for a service (its credential scope name) and
 // gives a context that carries the caller. The refusal is a fault, spelled for the
-// service's protocol (W-32); its HTTP status is [Status]. Any other error is internal.
+// service's protocol (W-32). Any other error is internal.
 //
 // body is the whole body, except for S3: there r.Body is replaced by a reader that holds
 // the bytes to the signed hash or chunk signatures and takes the aws-chunked framing off;
@@ -54,9 +54,6 @@ func (a *Auth) Authenticate(r *http.Request, service string, body []byte) (conte
 	a.describe(g, r)
 	return with(ctx, g), nil
 }
-
-// Status gives the HTTP status of a refusal's code for a service: W-32.
-func Status(service, code string) int { return sigv4.FamilyOf(service).Status(code) }
 
 // refuse turns a failure into the fault of the service's protocol.
 func refuse(service string, err error) error {
@@ -129,7 +126,7 @@ func (a *Auth) grantFor(ctx context.Context, id, token, service string) (*grant,
 
 // sessionGrant gives what a session may do.
 func (a *Auth) sessionGrant(s *session) (*grant, error) {
-	g := &grant{caller: s.caller(), tags: s.Tags}
+	g := &grant{caller: s.caller(), tags: s.Tags, minted: s}
 	for _, text := range s.Policies {
 		d, err := policy.Parse(text, policy.Identity)
 		if err != nil {

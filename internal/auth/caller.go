@@ -57,6 +57,7 @@ type grant struct {
 	// one of those must allow as well.
 	identity func(ctx context.Context) ([]*policy.Document, error)
 	session  []*policy.Document
+	minted   *session          // the session itself, nil for long-lived keys
 	tags     map[string]string // of the principal
 
 	sourceIP, userAgent string

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"penstock/internal/fault"
-	"penstock/internal/policy"
 	"penstock/internal/store"
 )
 
@@ -27,7 +26,8 @@ type Credentials struct {
 	ARN, UserID string
 }
 
-// MintInput says whose session Mint makes: exactly one of RoleARN, User and Service.
+// MintInput says whose session Mint makes: exactly one of RoleARN, User and
+// Service, or what SameAs gave.
 type MintInput struct {
 	// RoleARN is the role that the session assumes.
 	RoleARN string
@@ -48,8 +48,27 @@ type MintInput struct {
 	Policies []string
 	// Tags are the session's own; conditions see them as aws:PrincipalTag.
 	Tags map[string]string
+	// Source is the ARN of the resource for which the server assumes the role, such as
+	// the pipeline; trust policies may ask for it as aws:SourceArn.
+	Source string
 	// Duration is the session's life, one hour if zero, at most 36 hours.
 	Duration time.Duration
+
+	same *session // set by SameAs
+}
+
+// SameAs gives the input that mints a session with exactly the rights of the caller of a
+// context, for what the server does on the caller's behalf: the same principal, narrowed
+// by the same policies, ending no later. Only a caller who was authenticated has one.
+func SameAs(ctx context.Context) (MintInput, error) {
+	g := grantOf(ctx)
+	switch {
+	case g == nil || g.caller.AccessKeyID == "":
+		return MintInput{}, errors.New("auth: the context has no authenticated caller")
+	case g.minted != nil:
+		return MintInput{same: g.minted}, nil
+	}
+	return MintInput{Account: g.caller.Account, User: g.caller.UserName}, nil
 }
 
 // Session kinds, as they stand in tokens.
@@ -84,6 +103,8 @@ var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
 	s := session{InvokedBy: in.InvokedBy, Session: in.SessionName, Policies: in.Policies, Tags: in.Tags}
 	switch {
+	case in.same != nil:
+		s = *in.same
 	case in.RoleARN != "":
 		if !sessionName.MatchString(in.SessionName) {
 			return Credentials{}, fault.New("ValidationError", "The session name must match %s", sessionName)
@@ -109,14 +130,17 @@ func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
 		return Credentials{}, errors.New("auth: a session needs a role, a user or a service with policies")
 	}
 	for _, text := range in.Policies {
-		if _, err := policy.Parse(text, policy.Identity); err != nil {
-			return Credentials{}, fault.New("MalformedPolicyDocument", "%s", err)
+		if err := CheckIdentityPolicy(text); err != nil {
+			return Credentials{}, err
 		}
 	}
 	if in.Duration == 0 {
 		in.Duration = time.Hour
 	}
 	expires := a.now().Add(min(in.Duration, maxDuration)).UTC().Truncate(time.Second)
+	if in.same != nil && expires.Unix() > s.Expires {
+		expires = time.Unix(s.Expires, 0).UTC()
+	}
 	s.Expires = expires.Unix()
 	id := NewID("ASIA")
 	token, err := a.seal.seal(id, &s)
@@ -135,7 +159,7 @@ func (a *Auth) assumable(ctx context.Context, in MintInput) (*principal, error) 
 		who = in.From
 		ok, err = a.CanAssumeFrom(ctx, in.From, in.RoleARN)
 	case in.InvokedBy != "":
-		ok, err = a.CanAssume(ctx, in.RoleARN, in.InvokedBy)
+		ok, err = a.CanAssumeFor(ctx, in.RoleARN, in.InvokedBy, in.Source)
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -114,6 +115,88 @@ func TestCanAssumeFrom(t *testing.T) {
 		_, err = g.auth.Mint(t.Context(), auth.MintInput{RoleARN: c.to, From: c.from, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com"})
 		if (err == nil) != c.want {
 			t.Errorf("mint %s from %s: %v", c.to, c.from, err)
+		}
+	}
+}
+
+// A trust policy may ask on whose behalf the service comes.
+func TestCanAssumeForSource(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	trust := func(condition string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"codepipeline.amazonaws.com"},"Condition":` + condition + `}]}`
+	}
+	account := g.role("account", trust(`{"StringEquals":{"aws:SourceAccount":"`+acct+`"}}`), "")
+	source := g.role("source", trust(`{"ArnLike":{"aws:SourceArn":"arn:aws:codepipeline:*:`+acct+`:release-*"}}`), "")
+	const good, other = "arn:aws:codepipeline:eu-west-3:000000000000:release-1", "arn:aws:codepipeline:eu-west-3:111111111111:release-1"
+	for _, c := range []struct {
+		role, source string
+		want         bool
+	}{
+		{account, "", true}, {account, good, true}, {account, other, false},
+		{source, "", false}, {source, good, true}, {source, other, false},
+	} {
+		got, err := g.auth.CanAssumeFor(t.Context(), c.role, "codepipeline.amazonaws.com", c.source)
+		if err != nil || got != c.want {
+			t.Errorf("%s for %q: %v, %v", c.role, c.source, got, err)
+		}
+		_, err = g.auth.Mint(t.Context(), auth.MintInput{RoleARN: c.role, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com", Source: c.source})
+		if (err == nil) != c.want {
+			t.Errorf("mint %s for %q: %v", c.role, c.source, err)
+		}
+	}
+	stranger := auth.Trusted(t.Context(), auth.Caller{Account: "111111111111"})
+	if got, err := g.auth.CanAssume(stranger, account, "codepipeline.amazonaws.com"); got || err != nil {
+		t.Errorf("for a stranger: %v, %v", got, err)
+	}
+}
+
+// What the server does on a caller's behalf has the caller's rights: no policy is lost, and
+// it ends when the caller's session does.
+func TestSameAs(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	pipe := g.role("pipe", trusts(`{"Service":"codepipeline.amazonaws.com"}`), allow(`"sts:AssumeRole"`, "*"))
+	// This role trusts no service, so it could not be assumed again in the plain way.
+	action := g.role("action", trusts(`{"AWS":"`+pipe+`"}`), allow(`"*"`, "*"))
+	mint := func(in auth.MintInput) aws.Credentials {
+		t.Helper()
+		c, err := g.auth.Mint(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return creds(c)
+	}
+	narrow := []string{allow(`"s3:GetObject"`, "*")}
+	for what, c := range map[string]aws.Credentials{
+		"role":    mint(auth.MintInput{RoleARN: action, From: pipe, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com", Policies: narrow, Duration: 10 * time.Minute}),
+		"service": mint(auth.MintInput{Service: "codepipeline.amazonaws.com", Account: acct, SessionName: "job", Policies: narrow, Duration: 10 * time.Minute}),
+		"user":    mint(auth.MintInput{Account: acct, User: auth.Administrator, Policies: narrow, Duration: 10 * time.Minute}),
+		"key":     g.admin(),
+	} {
+		ctx := g.mustCall(c)
+		in, err := auth.SameAs(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := g.auth.Mint(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after := auth.From(ctx), auth.From(g.mustCall(creds(again)))
+		if after.ARN != before.ARN || after.InvokedBy != before.InvokedBy || after.UserID != before.UserID {
+			t.Errorf("%s: %+v became %+v", what, before, after)
+		}
+		if !before.Expires.IsZero() && after.Expires.After(before.Expires) {
+			t.Errorf("%s: lives longer", what)
+		}
+		if err := auth.Check(g.mustCall(creds(again)), "s3:DeleteObject", "*"); (err == nil) != (what == "key") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, ctx := range map[string]context.Context{"nobody": t.Context(), "trusted": auth.Trusted(t.Context(), auth.Caller{UserName: "x"})} {
+		if _, err := auth.SameAs(ctx); err == nil {
+			t.Errorf("%s has a session", what)
 		}
 	}
 }

@@ -203,27 +203,6 @@ func (f *Failure) s3() Answer {
 	return Answer{403, "SignatureDoesNotMatch", mismatchTextS3}
 }
 
-// Status gives the HTTP status that goes with a code in a family, for answers that are
-// written away from the failure itself.
-func (f Family) Status(code string) int {
-	switch f {
-	case JSON:
-		return 400
-	case Query:
-		if code == "IncompleteSignature" {
-			return 400
-		}
-		return 403
-	}
-	switch code {
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed":
-		return 403
-	case "MissingContentLength":
-		return 411
-	}
-	return 400
-}
-
 func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 
 func minutes(d time.Duration) string { return fmt.Sprintf("%d min.", int(d/time.Minute)) }
