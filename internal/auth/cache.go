@@ -96,11 +96,27 @@ func cached[K comparable, T any](c *cache, m func() map[K]copyOf[T], k K, now ti
 	return value, nil
 }
 
+type txKey struct{}
+
+// Using gives a context in which Check and CanAssume read through a transaction: inside one,
+// another read of the database would need a second connection, of which there are few.
+func Using(ctx context.Context, tx *store.Tx) context.Context {
+	return context.WithValue(ctx, txKey{}, tx)
+}
+
+// view reads in the transaction of the context, or in a snapshot of its own.
+func (c *cache) view(ctx context.Context, f func(tx *store.Tx) error) error {
+	if tx, ok := ctx.Value(txKey{}).(*store.Tx); ok {
+		return f(tx)
+	}
+	return c.db.View(ctx, f)
+}
+
 // key gives a long-lived key; store.ErrNotFound if there is none.
 func (a *Auth) key(ctx context.Context, id string) (store.AccessKey, error) {
 	c := &a.cache
 	return cached(c, func() map[string]copyOf[store.AccessKey] { return c.keys }, id, a.now(), func() (k store.AccessKey, err error) {
-		err = c.db.View(ctx, func(tx *store.Tx) error {
+		err = c.view(ctx, func(tx *store.Tx) error {
 			k, err = tx.GetAccessKey(ctx, id)
 			return err
 		})
@@ -112,7 +128,7 @@ func (a *Auth) key(ctx context.Context, id string) (store.AccessKey, error) {
 func (a *Auth) principal(ctx context.Context, h store.Holder) (*principal, error) {
 	c := &a.cache
 	return cached(c, func() map[store.Holder]copyOf[*principal] { return c.principals }, h, a.now(), func() (p *principal, err error) {
-		err = c.db.View(ctx, func(tx *store.Tx) error {
+		err = c.view(ctx, func(tx *store.Tx) error {
 			p, err = loadPrincipal(ctx, tx, h)
 			return err
 		})

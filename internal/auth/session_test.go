@@ -16,6 +16,7 @@ import (
 	"penstock/internal/auth"
 	"penstock/internal/policy"
 	"penstock/internal/sigv4"
+	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 )
 
@@ -145,6 +146,15 @@ func TestCanAssumeForSource(t *testing.T) {
 			t.Errorf("mint %s for %q: %v", c.role, c.source, err)
 		}
 	}
+	// Inside a transaction it sees what the transaction sees, and reads through it.
+	g.tx(func(ctx context.Context, tx *store.Tx) error {
+		for role, want := range map[string]bool{account: true, auth.RoleARN(acct, "/", "none"): false} {
+			if got, err := g.auth.CanAssume(auth.Using(ctx, tx), role, "codepipeline.amazonaws.com"); err != nil || got != want {
+				t.Errorf("%s in a transaction: %v, %v", role, got, err)
+			}
+		}
+		return nil
+	})
 	stranger := auth.Trusted(t.Context(), auth.Caller{Account: "111111111111"})
 	if got, err := g.auth.CanAssume(stranger, account, "codepipeline.amazonaws.com"); got || err != nil {
 		t.Errorf("for a stranger: %v, %v", got, err)
