@@ -51,10 +51,10 @@ func (c *calls) config(region string, in auth.MintInput) aws.Config {
 
 // asCaller is config for what a room does on behalf of its caller. The session is the
 // caller's own, without more rights.
-func (c *calls) asCaller(_ context.Context, caller auth.Caller) (aws.Config, error) {
-	in := auth.MintInput{RoleARN: caller.RoleARN, SessionName: caller.SessionName, InvokedBy: caller.InvokedBy}
-	if caller.RoleARN == "" {
-		in = auth.MintInput{Account: caller.Account, User: caller.UserName}
+func (c *calls) asCaller(ctx context.Context, caller auth.Caller) (aws.Config, error) {
+	in, err := auth.SameAs(ctx)
+	if err != nil {
+		return aws.Config{}, err
 	}
 	return c.config(caller.Region, in), nil
 }
@@ -62,7 +62,7 @@ func (c *calls) asCaller(_ context.Context, caller auth.Caller) (aws.Config, err
 // forJob makes what a provider may use for a job: the action's role, which is assumed
 // through the pipeline's where it is another (S-40), and the pipeline's for artifacts.
 func (c *calls) forJob(job *store.JobRow) provider.Env {
-	artifacts := auth.MintInput{RoleARN: job.PipelineRoleARN, SessionName: string(job.Run), InvokedBy: pipelineService}
+	artifacts := auth.MintInput{RoleARN: job.PipelineRoleARN, SessionName: string(job.Run), InvokedBy: pipelineService, Source: job.PipelineARN}
 	action := artifacts
 	if job.RoleARN != "" && job.RoleARN != job.PipelineRoleARN {
 		action.RoleARN, action.From = job.RoleARN, job.PipelineRoleARN

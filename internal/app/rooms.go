@@ -91,7 +91,9 @@ func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {
 	}
 	return codepipeline.New(codepipeline.Deps{
 		DB: a.db, Conductor: r.conductor, Sources: sources, ArtifactCredentials: a.calls.forWorker, BucketRegion: a.bucketRegion,
-		CanAssume: func(ctx context.Context, role string) bool { return yes(a.auth.CanAssume(ctx, role, pipelineService)) },
+		CanAssume: func(ctx context.Context, role, source string) bool {
+			return yes(a.auth.CanAssumeFor(ctx, role, pipelineService, source))
+		},
 		CanAssumeFrom: func(ctx context.Context, from, to string) bool {
 			return from == to || yes(a.auth.CanAssumeFrom(ctx, from, to))
 		},

@@ -45,7 +45,7 @@ func each(t *testing.T, f func(w *world)) {
 		w := &world{T: t, ctx: auth.Trusted(ctx, auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})}
 		w.Room = New(Deps{
 			DB: db, Conductor: c,
-			CanAssume:     func(_ context.Context, arn string) bool { return arn == role },
+			CanAssume:     func(_ context.Context, arn, _ string) bool { return arn == role },
 			CanAssumeFrom: func(_ context.Context, _, to string) bool { return to == role },
 			ArtifactCredentials: func(_ context.Context, j engine.Job) (api.AWSSessionCredentials, error) {
 				return api.AWSSessionCredentials{AccessKeyId: "ASIA" + string(j.ID), SecretAccessKey: "s", SessionToken: "t"}, nil

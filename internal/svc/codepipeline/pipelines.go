@@ -85,10 +85,11 @@ func (r *Room) accept(ctx context.Context, tx *store.Tx, c auth.Caller, in *api.
 		return nil, nil, err
 	}
 	catalogue := r.Conductor.Catalogue(ctx, tx, c.Account, c.Region)
+	roles := auth.Using(ctx, tx)
 	env := pipeline.Env{
 		Region: c.Region, Account: c.Account, Catalogue: catalogue, Limits: r.Limits, Previous: previous,
-		MayAssume:     func(role string) bool { return r.CanAssume(ctx, role) },
-		MayAssumeFrom: func(from, to string) bool { return r.CanAssumeFrom(ctx, from, to) },
+		MayAssume:     func(role string) bool { return r.CanAssume(roles, role, pipelineARN(c, d.Name)) },
+		MayAssumeFrom: func(from, to string) bool { return r.CanAssumeFrom(roles, from, to) },
 	}
 	if err := pipeline.Validate(d, env); err != nil {
 		return nil, nil, err

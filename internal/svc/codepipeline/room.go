@@ -21,8 +21,8 @@ type Deps struct {
 	DB        *store.DB
 	Conductor *conductor.Conductor
 	Limits    pipeline.Limits
-	// CanAssume says whether CodePipeline may assume a role (S-8).
-	CanAssume func(ctx context.Context, roleARN string) bool
+	// CanAssume says whether CodePipeline may assume a role for a pipeline's ARN (S-8).
+	CanAssume func(ctx context.Context, roleARN, source string) bool
 	// CanAssumeFrom says whether one role may assume another (S-40).
 	CanAssumeFrom func(ctx context.Context, from, to string) bool
 	// ArtifactCredentials makes credentials that can read the inputs and write the outputs
