@@ -23,6 +23,7 @@ func Failed(code, format string, args ...any) Result {
 func (j Job) CallFailed(err error, tried string, missing ...string) Result {
 	var api smithy.APIError
 	var network net.Error
+	var answer interface{ HTTPStatusCode() int }
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return Failed(pipeline.SystemUnavailable, "Could not %s: the call was ended before the service answered", tried)
@@ -38,7 +39,7 @@ func (j Job) CallFailed(err error, tried string, missing ...string) Result {
 		case strings.Contains(code, "AccessDenied"), strings.Contains(code, "Forbidden"), code == "ExpiredToken",
 			code == "ExpiredTokenException", code == "UnrecognizedClientException", code == "InvalidAccessKeyId":
 			return Failed(pipeline.PermissionError, "%s. Allow it in a policy of that role.", said)
-		case api.ErrorFault() == smithy.FaultServer, strings.Contains(code, "Throttl"), strings.Contains(code, "SlowDown"):
+		case api.ErrorFault() == smithy.FaultServer, errors.As(err, &answer) && answer.HTTPStatusCode() >= 500, strings.Contains(code, "Throttl"), strings.Contains(code, "SlowDown"):
 			return Failed(pipeline.SystemUnavailable, "%s. Retry the stage when the service is well again.", said)
 		}
 		return Failed(pipeline.ConfigurationError, "%s. Check the configuration of action '%s'.", said, j.Action)
