@@ -4,11 +4,15 @@ package all
 import (
 	"penstock/internal/provider"
 	"penstock/internal/provider/codecommit"
+	"penstock/internal/provider/s3deploy"
+	"penstock/internal/provider/s3source"
 )
 
 // Providers are all built-in providers. A new one is a folder and a line here.
 func Providers() []provider.Provider {
 	return []provider.Provider{
 		codecommit.New(),
+		s3deploy.New(),
+		s3source.New(),
 	}
 }
