@@ -9,6 +9,8 @@ import (
 	"penstock/internal/api"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
+	iamapi "penstock/internal/api/iam"
+	stsapi "penstock/internal/api/sts"
 	"penstock/internal/auth"
 	"penstock/internal/conductor"
 	"penstock/internal/pipeline"
@@ -18,7 +20,9 @@ import (
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
 	"penstock/internal/svc/codepipeline"
+	"penstock/internal/svc/iam"
 	"penstock/internal/svc/s3"
+	"penstock/internal/svc/sts"
 	"penstock/internal/worker"
 )
 
@@ -60,6 +64,8 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	r.services = []*api.Service{
 		codecommitapi.New(r.codecommit),
 		codepipelineapi.New(a.newCodePipeline(r)),
+		iamapi.New(iam.New(iam.Deps{DB: a.db})),
+		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 	}
 	return r, nil
 }

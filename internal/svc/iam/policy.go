@@ -91,7 +91,7 @@ func (f *found) version(id string) (store.PolicyVersion, error) {
 }
 
 func (f *found) wire(v store.PolicyVersion, document bool) iam.PolicyVersion {
-	out := iam.PolicyVersion{VersionId: versionID(v.Version), IsDefaultVersion: new(v.Version == f.Default), CreateDate: new(v.Created)}
+	out := iam.PolicyVersion{VersionId: versionID(v.Version), IsDefaultVersion: new(v.Version == f.Default), CreateDate: date(v.Created)}
 	if document {
 		out.Document = encoded(v.Document)
 	}
@@ -101,7 +101,7 @@ func (f *found) wire(v store.PolicyVersion, document bool) iam.PolicyVersion {
 func wirePolicy(p store.ManagedPolicy, details bool) *iam.Policy {
 	out := &iam.Policy{
 		PolicyName: p.Name, PolicyId: p.ID, Arn: p.ARN, Path: p.Path, DefaultVersionId: versionID(p.Default), AttachmentCount: new(int32(p.Attached)),
-		PermissionsBoundaryUsageCount: new(int32(0)), IsAttachable: new(true), CreateDate: new(p.Created), UpdateDate: new(p.Updated),
+		PermissionsBoundaryUsageCount: new(int32(0)), IsAttachable: new(true), CreateDate: date(p.Created), UpdateDate: date(p.Updated),
 	}
 	if details {
 		out.Description = p.Description

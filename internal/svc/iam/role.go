@@ -59,7 +59,7 @@ func checkTrust(document string) error {
 // wireRole gives a role as it is answered; lists leave the tags out.
 func wireRole(r store.Role, tags bool) *iam.Role {
 	out := &iam.Role{
-		Path: r.Path, RoleName: r.Name, RoleId: r.ID, Arn: auth.RoleARN(r.Account, r.Path, r.Name), CreateDate: new(r.Created),
+		Path: r.Path, RoleName: r.Name, RoleId: r.ID, Arn: auth.RoleARN(r.Account, r.Path, r.Name), CreateDate: date(r.Created),
 		AssumeRolePolicyDocument: encoded(r.Trust), Description: r.Description, MaxSessionDuration: new(int32(r.MaxSession / time.Second)),
 	}
 	if tags {

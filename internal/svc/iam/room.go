@@ -147,6 +147,9 @@ func encoded(document string) string {
 	return strings.ReplaceAll(url.QueryEscape(document), "+", "%20")
 }
 
+// date gives a time as IAM answers it: whole seconds.
+func date(t time.Time) *time.Time { return new(t.Truncate(time.Second)) }
+
 // size counts a document as the quotas do: without white space.
 func size(document string) int {
 	n := 0

@@ -40,7 +40,7 @@ func (m *Room) CreateUser(ctx context.Context, in *iam.CreateUserInput) (*iam.Cr
 }
 
 func wireUser(u store.User) *iam.User {
-	out := &iam.User{Path: u.Path, UserName: u.Name, UserId: u.ID, Arn: auth.UserARN(u.Account, u.Path, u.Name), CreateDate: new(u.Created)}
+	out := &iam.User{Path: u.Path, UserName: u.Name, UserId: u.ID, Arn: auth.UserARN(u.Account, u.Path, u.Name), CreateDate: date(u.Created)}
 	if len(u.Tags) > 0 {
 		out.Tags = tagList(u.Tags)
 	}
@@ -145,7 +145,7 @@ func (m *Room) CreateAccessKey(ctx context.Context, in *iam.CreateAccessKeyInput
 		return nil, err
 	}
 	return &iam.CreateAccessKeyOutput{AccessKey: &iam.AccessKey{
-		UserName: k.User, AccessKeyId: k.ID, Status: "Active", SecretAccessKey: string(k.Secret), CreateDate: new(k.Created),
+		UserName: k.User, AccessKeyId: k.ID, Status: "Active", SecretAccessKey: string(k.Secret), CreateDate: date(k.Created),
 	}}, nil
 }
 
@@ -196,7 +196,7 @@ func (m *Room) ListAccessKeys(ctx context.Context, in *iam.ListAccessKeysInput) 
 			if k.Active {
 				status = "Active"
 			}
-			list = append(list, iam.AccessKeyMetadata{UserName: k.User, AccessKeyId: k.ID, Status: status, CreateDate: new(k.Created)})
+			list = append(list, iam.AccessKeyMetadata{UserName: k.User, AccessKeyId: k.ID, Status: status, CreateDate: date(k.Created)})
 		}
 		return err
 	})
