@@ -3,6 +3,7 @@ package all
 
 import (
 	"penstock/internal/provider"
+	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
 	"penstock/internal/provider/s3deploy"
 	"penstock/internal/provider/s3source"
@@ -14,5 +15,6 @@ func Providers() []provider.Provider {
 		codecommit.New(),
 		s3deploy.New(),
 		s3source.New(),
+		codebuild.New(),
 	}
 }

@@ -61,7 +61,7 @@ func (r *record) complete(now time.Time, status string) {
 
 // givenNames are the reserved variables that CodePipeline sets for a build whose source is
 // an artifact: the build's source is an object, the artifact's revision is a commit. (B)
-var givenNames = []string{"CODEBUILD_RESOLVED_SOURCE_VERSION", "CODEBUILD_SOURCE_VERSION", "CODEBUILD_SOURCE_REPO_URL"}
+var givenNames = []string{"CODEBUILD_RESOLVED_SOURCE_VERSION", "CODEBUILD_SOURCE_VERSION", "CODEBUILD_SOURCE_REPO_URL", "CODEBUILD_INITIATOR"}
 
 // newDoc makes the build of a project and a start: every override is resolved here.
 func newDoc(c auth.Caller, p *api.Project, in api.StartBuildInput, number int64, now time.Time, console string) (*buildDoc, error) {
@@ -106,6 +106,7 @@ func newDoc(c auth.Caller, p *api.Project, in api.StartBuildInput, number int64,
 		}
 	}
 	b.Environment = &env
+	b.Initiator = cmp.Or(doc.Given["CODEBUILD_INITIATOR"], b.Initiator)
 
 	primary := *cmp.Or(in.ArtifactsOverride, p.Artifacts)
 	primary.ArtifactIdentifier = ""
