@@ -144,6 +144,7 @@ func (a *App) startLoops(ctx context.Context) {
 			}
 		})
 	}
+	run("codebuild", a.rooms.codebuild.Run)
 	run("conductor", a.rooms.conductor.Run)
 	run("worker", a.rooms.worker.Run)
 	run("sources", func(ctx context.Context) error { a.rooms.changes.run(ctx); return nil })

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"penstock/internal/api"
+	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
 	iamapi "penstock/internal/api/iam"
+	logsapi "penstock/internal/api/logs"
 	stsapi "penstock/internal/api/sts"
 	"penstock/internal/auth"
 	"penstock/internal/conductor"
@@ -17,10 +19,12 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/provider/all"
 	"penstock/internal/store"
+	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/iam"
+	"penstock/internal/svc/logs"
 	"penstock/internal/svc/s3"
 	"penstock/internal/svc/sts"
 	"penstock/internal/worker"
@@ -31,6 +35,7 @@ type rooms struct {
 	services   []*api.Service
 	s3         *s3.Room
 	codecommit *codecommit.Room
+	codebuild  *codebuild.Room
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
 	changes    *changes
@@ -57,12 +62,17 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.codebuild, err = a.newCodeBuild(); err != nil {
+		return nil, err
+	}
 	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Env: a.env, Node: node(), Log: a.log})
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
 	}
 	r.services = []*api.Service{
 		codecommitapi.New(r.codecommit),
+		codebuildapi.New(r.codebuild),
+		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
 		codepipelineapi.New(a.newCodePipeline(r)),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"penstock/internal/auth"
+	"penstock/internal/runner/process"
+	"penstock/internal/svc/codebuild"
+)
+
+// buildService is the principal that assumes the service roles of build projects.
+const buildService = "codebuild.amazonaws.com"
+
+// newCodeBuild makes the room that runs builds, as processes that cannot see the data folder.
+func (a *App) newCodeBuild() (*codebuild.Room, error) {
+	run, err := process.New(process.Config{Hide: []string{a.cfg.Data}, Log: a.log})
+	if err != nil {
+		return nil, err
+	}
+	name, err := a.lastingNode()
+	if err != nil {
+		return nil, err
+	}
+	return codebuild.New(codebuild.Deps{
+		DB: a.db, Runner: run, AWS: a.calls.forBuild, Notify: a.hub.Notify, Work: filepath.Join(a.cfg.Data, "builds"),
+		Node: name, Endpoint: a.URL(), ConsoleURL: a.URL(), Log: a.log,
+	}), nil
+}
+
+// forBuild makes the configuration with which a build's role is used, by the room and by the
+// build itself. It fails when the role cannot be assumed.
+func (c *calls) forBuild(ctx context.Context, roleARN, sessionName string) (aws.Config, error) {
+	cfg := c.config(auth.From(ctx).Region, auth.MintInput{RoleARN: roleARN, SessionName: sessionName, InvokedBy: buildService})
+	_, err := cfg.Credentials.Retrieve(ctx)
+	return cfg, err
+}
+
+// lastingNode names this server across restarts: builds that were running when it died are
+// found by the name.
+func (a *App) lastingNode() (string, error) {
+	file := filepath.Join(a.cfg.Data, "node")
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		text = []byte(rand.Text() + "\n")
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the name of this server: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
