@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -366,4 +367,58 @@ func TestS3Body(t *testing.T) {
 	}
 	_, err = io.ReadAll(r.Body)
 	wantCode(t, "changed body", err, "XAmzContentSHA256Mismatch")
+}
+
+// Many requests at once, while users and keys change, see either the old or the new state.
+func TestConcurrentRequests(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	user := g.user("ann", allow(`"codepipeline:*"`, "*"))
+	r := g.signed(user, "codepipeline", "POST", "http://127.0.0.1/", "{}")
+	holder := store.Holder{Account: acct, Kind: store.HolderUser, Name: "ann"}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				ctx, err := g.auth.Authenticate(r, "codepipeline", []byte("{}"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := auth.Check(ctx, "codepipeline:GetPipeline", "*"); err != nil && fault.Code(err) != "AccessDeniedException" {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		g.tx(func(ctx context.Context, tx *store.Tx) error { return tx.DeleteInlinePolicy(ctx, holder, "p") })
+		wantCode(t, "after", auth.Check(g.mustCall(user), "codepipeline:GetPipeline", "*"), "AccessDeniedException")
+		g.tx(func(ctx context.Context, tx *store.Tx) error {
+			return tx.PutInlinePolicy(ctx, holder, store.InlinePolicy{Name: "p", Document: allow(`"codepipeline:*"`, "*")})
+		})
+	}
+	wg.Wait()
+}
+
+// However many keys exist, the copies of them stay bounded and right.
+func TestManyKeys(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	user := g.user("ann", allow(`"*"`, "*"))
+	for i := range 3 {
+		g.now = g.now.Add(time.Duration(i) * time.Minute) // longer than copies are kept
+		for range 20 {
+			nobody := aws.Credentials{AccessKeyID: auth.NewID("AKIA"), SecretAccessKey: "x"}
+			_, err := g.call(nobody)
+			wantCode(t, "made-up key", err, "UnrecognizedClientException")
+		}
+		g.mustCall(user)
+	}
+	for _, id := range []string{"AKIA\x00", "AKIA\xff", strings.Repeat("A", 5000), "' OR 1=1 --"} {
+		r := g.signed(g.admin(), "codepipeline", "POST", "http://127.0.0.1/", "{}")
+		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), g.id, id, 1))
+		_, err := g.auth.Authenticate(r, "codepipeline", []byte("{}"))
+		wantCode(t, "hostile id", err, "UnrecognizedClientException")
+	}
 }

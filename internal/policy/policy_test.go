@@ -76,7 +76,7 @@ func TestOperators(t *testing.T) {
 	}
 }
 
-// What is not understood never allows and always denies.
+// W-43: what is not understood never allows and always denies.
 func TestNotUnderstood(t *testing.T) {
 	t.Parallel()
 	for _, cond := range []string{
