@@ -171,22 +171,13 @@ func (st *step) touchRun(e *Execution, run *ActionRun) {
 	run.Updated, run.Touched = st.now, st.s.Seq
 	st.touch(e)
 	stage := st.s.Stages[run.Stage]
-	if stage == nil || e.Mode == pipeline.Parallel || !st.current(run) {
-		return
+	if stage == nil || e.Mode == pipeline.Parallel || !hasAction(st.s.Current(), run.Stage, run.Action) {
+		return // the action was removed by an update (S-67), or is not shown (S-122)
 	}
 	if stage.Actions == nil {
 		stage.Actions = map[string]*ActionRun{}
 	}
 	stage.Actions[run.Action] = copied(run)
-}
-
-// current says whether a run is the latest of an action of the current version. A run of an
-// older version may end after its action was removed, or removed and put in again (S-67).
-func (st *step) current(run *ActionRun) bool {
-	if last := st.s.Stages[run.Stage].Actions[run.Action]; last != nil && last.Number > run.Number {
-		return false
-	}
-	return hasAction(st.s.Current(), run.Stage, run.Action)
 }
 
 // endRun gives a run its final status and ends its job and its time limit.

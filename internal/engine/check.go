@@ -68,6 +68,9 @@ func checkExecution(s *State, e *Execution) error {
 		if len(running) > 0 {
 			return fmt.Errorf("ended while action %s runs", running[0].Action)
 		}
+		if e.Mode == pipeline.Parallel || stage == nil || stage.Latest == nil || stage.Latest.ID != e.ID || stage.Latest.Status != e.Status {
+			return fmt.Errorf("ended as %s in stage %s and is kept without need", e.Status, e.Stage)
+		}
 	}
 	for _, run := range running {
 		if run.Stage != e.Stage {
@@ -75,6 +78,9 @@ func checkExecution(s *State, e *Execution) error {
 		}
 		if (run.Job == "") == (run.Token == "") {
 			return fmt.Errorf("action %s has job %q and approval token %q", run.Action, run.Job, run.Token)
+		}
+		if run.Token != "" && e.Cancelling { // S-65
+			return fmt.Errorf("action %s asks for approval while the execution is cancelled", run.Action)
 		}
 		if run.Deadline.IsZero() {
 			return fmt.Errorf("action %s has no time limit", run.Action)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
 )
@@ -159,7 +161,7 @@ func (p *player) named(text string) string {
 }
 
 // saved gives a state as the store gives it back: from its text and that of its executions.
-func saved(t testing.TB, s *State) *State {
+func saved(t rapid.TB, s *State) *State {
 	t.Helper()
 	fresh := &State{Executions: map[pipeline.ExecutionID]*Execution{}, Attached: s.Attached}
 	reread(t, s, fresh)
@@ -170,7 +172,7 @@ func saved(t testing.TB, s *State) *State {
 	return fresh
 }
 
-func reread(t testing.TB, from, to any) {
+func reread(t rapid.TB, from, to any) {
 	t.Helper()
 	text, err := json.Marshal(from)
 	if err == nil {
@@ -181,7 +183,7 @@ func reread(t testing.TB, from, to any) {
 	}
 }
 
-func dump(t testing.TB, s *State, effects []Effect) string {
+func dump(t rapid.TB, s *State, effects []Effect) string {
 	t.Helper()
 	text, err := json.Marshal([]any{s, s.Executions, s.Retired, s.Ended, s.Started, effects})
 	if err != nil {

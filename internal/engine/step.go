@@ -153,12 +153,13 @@ func (e *Execution) running() []*ActionRun {
 	return out
 }
 
-// retriable says whether a later retry may be accepted for an execution that left and is kept
-// for it. In PARALLEL mode that would be all that ever failed, so none is kept. In the other
-// modes it is the latest of a stage, if it failed there in the present version (S-139, S-170).
+// retriable says whether an execution that left is kept because a later retry may be accepted
+// for it: one that failed as the latest of its stage and in the present version (S-139, S-170).
+// In PARALLEL mode, where a stage has no latest, that could be all that ever failed, and none
+// is kept.
 func (st *step) retriable(e *Execution) bool {
 	run := e.Runs[e.Stage]
-	if run == nil || e.Mode == pipeline.Parallel || e.Version != st.s.Version || (run.Status != pipeline.Failed && run.Status != pipeline.Stopped) {
+	if run == nil || e.Version != st.s.Version || (run.Status != pipeline.Failed && run.Status != pipeline.Stopped) {
 		return false
 	}
 	stage := st.s.Stages[e.Stage]
