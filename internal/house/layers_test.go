@@ -31,6 +31,8 @@ var layers = []layer{
 	{"internal/policy", "fault", ""},
 	{"internal/pipeline", "fault", "yaml"},
 	{"internal/buildspec", "fault", "yaml"},
+	// schedules of event rules and of deployment windows, which a room and a provider share
+	{"internal/cron", "fault", ""},
 	{"internal/engine", "pipeline fault", ""},
 
 	// memory
