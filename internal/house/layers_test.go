@@ -71,8 +71,9 @@ var layers = []layer{
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},
 	{"internal/app", "everything", "sdk yaml sync sys"},
+	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/house", "", ""},
-	{"cmd/penstock", "app fault", "sdk cobra term yaml exec sys"},
+	{"cmd/penstock", "app watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
 	{"bench", "app fault", "sdk exec"},
 }
