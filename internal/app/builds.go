@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,7 +22,15 @@ const buildService = "codebuild.amazonaws.com"
 
 // newCodeBuild makes the room that runs builds, as processes that cannot see the data folder.
 func (a *App) newCodeBuild() (*codebuild.Room, error) {
-	run, err := process.New(process.Config{Hide: []string{a.cfg.Data}, Log: a.log})
+	cfg := process.Config{Hide: []string{a.cfg.Data}, Path: buildPath(a.cfg.BuildPath), Log: a.log}
+	if a.cfg.ShareTemp {
+		cfg.Confine = process.Landlock
+	}
+	run, err := process.New(cfg)
+	if err != nil && a.cfg.ShareTemp {
+		cfg.Confine = process.Best
+		run, err = process.New(cfg)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +42,23 @@ func (a *App) newCodeBuild() (*codebuild.Room, error) {
 		DB: a.db, Runner: run, AWS: a.calls.forBuild, Notify: a.hub.Notify, Work: filepath.Join(a.cfg.Data, "builds"),
 		Node: name, Endpoint: a.URL(), ConsoleURL: a.URL(), Log: a.log,
 	}), nil
+}
+
+// usualPath are the folders of programs on most machines.
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// buildPath is where builds look for programs: where the server does, and the usual folders.
+func buildPath(path string) string {
+	if path == "" {
+		path = os.Getenv("PATH")
+	}
+	var list []string
+	for _, dir := range append(filepath.SplitList(path), filepath.SplitList(usualPath)...) {
+		if filepath.IsAbs(dir) && !slices.Contains(list, dir) {
+			list = append(list, dir)
+		}
+	}
+	return strings.Join(list, string(os.PathListSeparator))
 }
 
 // forBuild makes the configuration with which a build's role is used, by the room and by the

@@ -41,6 +41,9 @@ type Config struct {
 	Log *slog.Logger
 	// BuildPath is the PATH of builds that set none; empty is the server's own.
 	BuildPath string
+	// ShareTemp lets builds see the machine's temporary folders, in which they can share
+	// caches; otherwise each has its own where that is possible.
+	ShareTemp bool
 }
 
 // Default is what a server has that nobody configured. Data is empty where the user has no
