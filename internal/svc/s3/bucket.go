@@ -185,6 +185,9 @@ func (c *call) listBuckets() error {
 		return err
 	}
 	prefix, region := c.query.Get("prefix"), c.query.Get("bucket-region")
+	if prefix != "" && !printable(prefix) {
+		return invalidArgument("Invalid prefix")
+	}
 	from := prefix
 	if token := c.query.Get("continuation-token"); token != "" {
 		b, err := base64.RawURLEncoding.DecodeString(token)

@@ -63,6 +63,10 @@ func TestBucketLife(t *testing.T) {
 		t.Errorf("pages of buckets: %+v, %+v", page, rest)
 	}
 
+	if w := s.raw("GET", "/?prefix=%ff%00", nil); w.Code != 400 {
+		t.Errorf("a prefix that no bucket can have: %d %s", w.Code, code(w))
+	}
+
 	s.put(c, "my-bucket", "k", "x")
 	_, err = c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: name})
 	refused(t, err, 409, "BucketNotEmpty")
@@ -198,6 +202,9 @@ func TestBucketDocuments(t *testing.T) {
 	refused(t, err, 404, "NoSuchBucketPolicy")
 	_, err = c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: b, Policy: aws.String("{")})
 	refused(t, err, 400, "MalformedPolicy")
+	if w := s.raw("PUT", "/docs?policy", []byte("{\"Statement\":[],\"Id\":\"\xff\"}")); code(w) != "MalformedPolicy" {
+		t.Errorf("a policy that is not UTF-8: %d %s", w.Code, code(w))
+	}
 
 	block := &types.PublicAccessBlockConfiguration{BlockPublicAcls: aws.Bool(true), IgnorePublicAcls: aws.Bool(true), BlockPublicPolicy: aws.Bool(true), RestrictPublicBuckets: aws.Bool(false)}
 	must(t)(c.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: b, PublicAccessBlockConfiguration: block}))
@@ -219,6 +226,10 @@ func TestBucketDocuments(t *testing.T) {
 	if out := ok(c.GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: b}))(t); out.EventBridgeConfiguration == nil {
 		t.Error("the EventBridge configuration was lost")
 	}
+
+	_, err = c.PutBucketNotificationConfiguration(ctx, &s3.PutBucketNotificationConfigurationInput{Bucket: b, NotificationConfiguration: &types.NotificationConfiguration{
+		QueueConfigurations: []types.QueueConfiguration{{QueueArn: aws.String("arn:aws:sqs:r:1:q"), Events: []types.Event{"s3:ObjectCreated:*"}}}}})
+	refused(t, err, 501, "NotImplemented")
 
 	must(t)(c.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{Bucket: b, Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("a"), Value: aws.String("1")}}}}))
 	if out := ok(c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: b}))(t); len(out.TagSet) != 1 || *out.TagSet[0].Value != "1" {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -50,7 +51,7 @@ var documents = []document{
 		root: "OwnershipControls", deletable: true, check: checkOwnership,
 		missing: missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")},
 	{param: "notification", suffix: "BucketNotificationConfiguration", read: "s3:GetBucketNotification", write: "s3:PutBucketNotification",
-		root: "NotificationConfiguration", fallback: `<NotificationConfiguration xmlns="` + namespace + `"/>`},
+		root: "NotificationConfiguration", check: checkNotification, fallback: `<NotificationConfiguration xmlns="` + namespace + `"/>`},
 	{param: "website", suffix: "BucketWebsite", read: "s3:GetBucketWebsite",
 		missing: missing("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration")},
 	{param: "accelerate", suffix: "BucketAccelerateConfiguration", read: "s3:GetAccelerateConfiguration",
@@ -170,7 +171,7 @@ func checkPolicy(text []byte) error {
 		return invalidArgument("Policy exceeds the maximum allowed document size.")
 	}
 	var policy struct{ Statement json.RawMessage }
-	if err := json.Unmarshal(text, &policy); err != nil || len(policy.Statement) == 0 {
+	if err := json.Unmarshal(text, &policy); err != nil || len(policy.Statement) == 0 || !utf8.Valid(text) {
 		return fault.New("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
 	}
 	return nil
@@ -204,6 +205,21 @@ func parseEncryption(text []byte) (encryptionRule, error) {
 func checkEncryption(text []byte) error {
 	_, err := parseEncryption(text)
 	return err
+}
+
+// checkNotification takes events for EventBridge: nothing else is ever notified.
+func checkNotification(text []byte) error {
+	var config struct {
+		EventBridgeConfiguration *struct{}
+		Others                   []struct{ XMLName xml.Name } `xml:",any"`
+	}
+	if err := xml.Unmarshal(text, &config); err != nil {
+		return malformedXML()
+	}
+	if len(config.Others) > 0 {
+		return notImplemented(config.Others[0].XMLName.Local)
+	}
+	return nil
 }
 
 var ownerships = []string{"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"}

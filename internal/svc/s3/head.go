@@ -240,6 +240,11 @@ func changedSince(text string, modified time.Time) bool {
 	return err == nil && modified.Truncate(time.Second).After(t)
 }
 
+// conditional tells whether a write depends on what is there.
+func (c *call) conditional() bool {
+	return c.r.Header.Get("If-Match") != "" || c.r.Header.Get("If-None-Match") != ""
+}
+
 // writable judges the conditions of a write against the version it would follow.
 func (c *call) writable(tx *store.Tx, key string) error {
 	match, none := c.r.Header.Get("If-Match"), c.r.Header.Get("If-None-Match")

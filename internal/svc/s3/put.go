@@ -39,9 +39,11 @@ func (c *call) putObject() error {
 		return err
 	}
 	// A condition that fails now spares the transfer; it is judged again at the commit.
-	err = c.db.View(c.ctx(), func(tx *store.Tx) error { return c.writable(tx, c.key) })
-	if err != nil {
-		return err
+	if c.conditional() {
+		err := c.db.View(c.ctx(), func(tx *store.Tx) error { return c.writable(tx, c.key) })
+		if err != nil {
+			return err
+		}
 	}
 	key, in, err := c.receive(nil)
 	if err != nil {
@@ -118,6 +120,9 @@ func (c *call) keep(o *store.Object, more func(tx *store.Tx) (freed []string, er
 func (c *call) deleteObject() error {
 	var gone deletion
 	err := c.db.Update(c.ctx(), func(tx *store.Tx) (err error) {
+		if err := tx.LockObject(c.ctx(), c.name, c.key); err != nil {
+			return err
+		}
 		gone, err = c.remove(tx, c.key, c.version, c.r.Header.Get("If-Match"))
 		return err
 	})
@@ -145,10 +150,8 @@ type deletion struct {
 
 // remove deletes a version for good or, without one, puts what the bucket's versioning
 // asks for in the place of the object. etag, if not empty, is a condition.
+// The caller has locked the key.
 func (c *call) remove(tx *store.Tx, key, version, etag string) (deletion, error) {
-	if err := tx.LockObject(c.ctx(), c.name, key); err != nil {
-		return deletion{}, err
-	}
 	b, err := tx.Bucket(c.ctx(), c.name)
 	if errors.Is(err, store.ErrNotFound) {
 		return deletion{}, noSuchBucket()
@@ -241,6 +244,10 @@ func (c *call) deleteObjects() error {
 	var freed []string
 	err = c.db.Update(c.ctx(), func(tx *store.Tx) error {
 		out, freed = deleteResult{}, nil
+		// One lock for all: PostgreSQL has room for some thousands.
+		if err := tx.LockBucket(c.ctx(), c.name); err != nil {
+			return err
+		}
 		for i, o := range in.Object {
 			version := ""
 			if o.VersionID != nil {
