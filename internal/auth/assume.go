@@ -44,7 +44,7 @@ func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, sour
 	}
 	attrs["aws:SourceAccount"] = []string{account}
 	g := &grant{caller: Caller{InvokedBy: servicePrincipal}, now: a.now}
-	req := &policy.Request{Action: assumeRole, Resource: roleARN, Principal: policy.Principal{Service: servicePrincipal}, Context: g.lookup(attrs)}
+	req := &policy.Request{Action: assumeRole, Resource: roleARN, Principal: policy.Principal{Service: servicePrincipal}, Context: g.lookup(attrs, nil)}
 	return p.trust.Evaluate(req) == policy.Allow, nil
 }
 
@@ -61,9 +61,8 @@ func (a *Auth) CanAssumeFrom(ctx context.Context, fromRoleARN, roleARN string) (
 	account, _, _ := splitRole(fromRoleARN)
 	g := &grant{
 		caller:   Caller{Account: account, ARN: fromRoleARN, RoleARN: fromRoleARN},
-		tags:     from.tags,
 		now:      a.now,
-		identity: func(context.Context) ([]*policy.Document, error) { return from.docs, nil },
+		identity: func(context.Context) (rights, error) { return from.rights, nil },
 	}
 	return a.mayAssume(ctx, g, assumeRole, roleARN, nil)
 }
@@ -94,9 +93,15 @@ func (a *Auth) mayAssume(ctx context.Context, g *grant, action, roleARN string, 
 	if err != nil {
 		return false, err
 	}
+	var own rights
+	if !g.all {
+		if own, err = g.identity(ctx); err != nil {
+			return false, err
+		}
+	}
 	c := &g.caller
 	req := &policy.Request{
-		Action: action, Resource: roleARN, Context: g.lookup(attrs),
+		Action: action, Resource: roleARN, Context: g.lookup(attrs, own.tags),
 		Principal: policy.Principal{ARN: c.ARN, RoleARN: c.RoleARN, Account: c.Account},
 	}
 	trusted := p.trust.Evaluate(req)
@@ -106,18 +111,14 @@ func (a *Auth) mayAssume(ctx context.Context, g *grant, action, roleARN string, 
 	if g.all {
 		return true, nil
 	}
-	docs, err := g.identity(ctx)
-	if err != nil {
-		return false, err
-	}
-	own := policy.Evaluate(req, docs...)
-	if own == policy.Deny {
+	answer := policy.Evaluate(req, own.docs...)
+	if answer == policy.Deny {
 		return false, nil
 	}
 	if len(g.session) > 0 && policy.Evaluate(req, g.session...) != policy.Allow {
 		return false, nil
 	}
-	if own == policy.Allow {
+	if answer == policy.Allow {
 		return true, nil
 	}
 	account, _, _ := splitRole(roleARN)

@@ -422,3 +422,35 @@ func TestManyKeys(t *testing.T) {
 		wantCode(t, "hostile id", err, "UnrecognizedClientException")
 	}
 }
+
+// Tags of principals and sessions answer for aws:PrincipalTag, the session's first.
+func TestPrincipalTags(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codepipeline:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/Team":"blue"}}}}`
+	role := g.role("r", trusts(`{"Service":"codepipeline.amazonaws.com"}`), doc)
+	ask := func(tags map[string]string) error {
+		t.Helper()
+		c, err := g.auth.Mint(t.Context(), auth.MintInput{RoleARN: role, SessionName: "se", Tags: tags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return auth.Check(g.mustCall(creds(c)), "codepipeline:GetPipeline", "*")
+	}
+	wantCode(t, "no tags", ask(nil), "AccessDeniedException")
+	if err := ask(map[string]string{"team": "blue"}); err != nil {
+		t.Errorf("session's tag: %v", err)
+	}
+	g.tx(func(ctx context.Context, tx *store.Tx) error {
+		r, err := tx.GetRole(ctx, acct, "r")
+		if err != nil {
+			return err
+		}
+		r.Tags = map[string]string{"Team": "blue"}
+		return tx.UpdateRole(ctx, r)
+	})
+	if err := ask(nil); err != nil {
+		t.Errorf("role's tag: %v", err)
+	}
+	wantCode(t, "session's tag first", ask(map[string]string{"Team": "red"}), "AccessDeniedException")
+}

@@ -117,9 +117,9 @@ func (a *Auth) grantFor(ctx context.Context, id, token, service string) (*grant,
 		return nil, "", err
 	}
 	g := &grant{
-		caller:  Caller{Account: k.Account, ARN: p.arn, UserID: p.id, UserName: p.name, AccessKeyID: id},
-		service: service, tags: p.tags,
-		identity: func(context.Context) ([]*policy.Document, error) { return p.docs, nil },
+		caller:   Caller{Account: k.Account, ARN: p.arn, UserID: p.id, UserName: p.name, AccessKeyID: id},
+		service:  service,
+		identity: func(context.Context) (rights, error) { return p.rights, nil },
 	}
 	return g, k.Secret, nil
 }
@@ -135,8 +135,8 @@ func (a *Auth) sessionGrant(s *session) (*grant, error) {
 		g.session = append(g.session, d)
 	}
 	if s.Kind == kindService {
-		g.identity = func(context.Context) ([]*policy.Document, error) {
-			return []*policy.Document{builtins()[builtinARN+"AmazonS3FullAccess"].parsed}, nil
+		g.identity = func(context.Context) (rights, error) {
+			return rights{docs: []*policy.Document{builtins()[builtinARN+"AmazonS3FullAccess"].parsed}}, nil
 		}
 		return g, nil
 	}
@@ -145,16 +145,16 @@ func (a *Auth) sessionGrant(s *session) (*grant, error) {
 		kind = store.HolderUser
 	}
 	holder := store.Holder{Account: s.Account, Kind: kind, Name: s.Name}
-	g.identity = func(ctx context.Context) ([]*policy.Document, error) {
+	g.identity = func(ctx context.Context) (rights, error) {
 		p, err := a.principal(ctx, holder)
 		if errors.Is(err, store.ErrNotFound) || err == nil && p.id != s.ID {
 			// The role was removed, or another one has its name now.
-			return nil, nil
+			return rights{}, nil
 		}
 		if err != nil {
-			return nil, err
+			return rights{}, err
 		}
-		return p.docs, nil
+		return p.rights, nil
 	}
 	return g, nil
 }

@@ -39,8 +39,7 @@ type copyOf[T any] struct {
 // principal is a user or role with everything that decides what it may do.
 type principal struct {
 	name, path, id, arn string
-	tags                map[string]string
-	docs                []*policy.Document
+	rights
 	// Only roles have these.
 	trust      *policy.Document
 	maxSession time.Duration

@@ -53,16 +53,22 @@ type grant struct {
 	caller  Caller
 	service string // that was called; it decides how a refusal is spelled
 	all     bool
-	// identity gives the policies of the principal. If the session was given policies,
-	// one of those must allow as well.
-	identity func(ctx context.Context) ([]*policy.Document, error)
+	// identity gives the policies and tags of the principal. If the session was given
+	// policies, one of those must allow as well; its tags win over the principal's.
+	identity func(ctx context.Context) (rights, error)
 	session  []*policy.Document
 	minted   *session          // the session itself, nil for long-lived keys
-	tags     map[string]string // of the principal
+	tags     map[string]string // of the session
 
 	sourceIP, userAgent string
 	secure              bool
 	now                 func() time.Time
+}
+
+// rights are what a principal has.
+type rights struct {
+	docs []*policy.Document
+	tags map[string]string
 }
 
 type contextKey struct{}
@@ -103,7 +109,7 @@ func Limited(ctx context.Context, c Caller, policies ...string) (context.Context
 		docs[i] = d
 	}
 	g := &grant{caller: c, now: time.Now}
-	g.identity = func(context.Context) ([]*policy.Document, error) { return docs, nil }
+	g.identity = func(context.Context) (rights, error) { return rights{docs: docs}, nil }
 	return with(ctx, g), nil
 }
 
@@ -123,12 +129,12 @@ func CheckWith(ctx context.Context, action, resource string, attrs Attributes) e
 	if g.all {
 		return nil
 	}
-	docs, err := g.identity(ctx)
+	own, err := g.identity(ctx)
 	if err != nil {
 		return err
 	}
-	req := &policy.Request{Action: action, Resource: resource, Context: g.lookup(attrs)}
-	switch policy.Evaluate(req, docs...) {
+	req := &policy.Request{Action: action, Resource: resource, Context: g.lookup(attrs, own.tags)}
+	switch policy.Evaluate(req, own.docs...) {
 	case policy.Deny:
 		return g.deny(action, resource, "with an explicit deny in an identity-based policy")
 	case policy.NoMatch:
@@ -161,8 +167,8 @@ func (g *grant) deny(action, resource, reason string) error {
 	return fault.New(code, "User: %s is not authorized to perform: %s on resource: %s %s", g.caller.ARN, action, resource, reason)
 }
 
-// lookup answers for the condition keys of a request.
-func (g *grant) lookup(attrs Attributes) policy.Lookup {
+// lookup answers for the condition keys of a request; tags are the principal's.
+func (g *grant) lookup(attrs Attributes, tags map[string]string) policy.Lookup {
 	var low map[string][]string
 	if len(attrs) > 0 {
 		low = make(map[string][]string, len(attrs))
@@ -215,9 +221,11 @@ func (g *grant) lookup(attrs Attributes) policy.Lookup {
 			s = c.InvokedBy
 		default:
 			if name, ok := strings.CutPrefix(key, "aws:principaltag/"); ok {
-				for k, v := range g.tags {
-					if strings.EqualFold(k, name) {
-						return []string{v}, true
+				for _, set := range []map[string]string{g.tags, tags} {
+					for k, v := range set {
+						if strings.EqualFold(k, name) {
+							return []string{v}, true
+						}
 					}
 				}
 			}

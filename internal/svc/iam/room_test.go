@@ -167,6 +167,11 @@ func TestUserLife(t *testing.T) {
 			t.Errorf("self is %s", *u.UserName)
 		}
 		must[*sdk.CreateUserOutput](t)(c.CreateUser(ctx, &sdk.CreateUserInput{UserName: name}))
+		must[*sdk.TagUserOutput](t)(c.TagUser(ctx, &sdk.TagUserInput{UserName: name, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("1")}, {Key: aws.String("b"), Value: aws.String("2")}}}))
+		must[*sdk.UntagUserOutput](t)(c.UntagUser(ctx, &sdk.UntagUserInput{UserName: name, TagKeys: []string{"a"}}))
+		if l := must[*sdk.ListUserTagsOutput](t)(c.ListUserTags(ctx, &sdk.ListUserTagsInput{UserName: name})).Tags; len(l) != 1 || *l[0].Key != "b" {
+			t.Errorf("%v", l)
+		}
 		_, err := c.CreateUser(ctx, &sdk.CreateUserInput{UserName: aws.String("ANN")})
 		wantCode(t, "second", err, "EntityAlreadyExists")
 		k := must[*sdk.CreateAccessKeyOutput](t)(c.CreateAccessKey(ctx, &sdk.CreateAccessKeyInput{UserName: name})).AccessKey
@@ -364,7 +369,7 @@ func TestEveryOperationAsks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if asked != 46 {
+	if asked != 49 {
 		t.Errorf("%d operations asked", asked)
 	}
 }

@@ -123,6 +123,54 @@ func (m *Room) DeleteUser(ctx context.Context, in *iam.DeleteUserInput) (*iam.De
 	return &iam.DeleteUserOutput{}, err
 }
 
+// tagUser changes the tags of a user.
+func (m *Room) tagUser(ctx context.Context, name, action string, f func(map[string]string) (map[string]string, error)) error {
+	return m.change(ctx, user, name, action, func(tx *store.Tx, s subject) error {
+		u, err := tx.GetUser(ctx, s.Account, s.Name)
+		if err != nil {
+			return err
+		}
+		tags, err := f(u.Tags)
+		if err != nil {
+			return err
+		}
+		return tx.SetUserTags(ctx, s.Account, s.Name, tags)
+	})
+}
+
+// TagUser adds tags to a user or replaces their values.
+func (m *Room) TagUser(ctx context.Context, in *iam.TagUserInput) (*iam.TagUserOutput, error) {
+	return &iam.TagUserOutput{}, m.tagUser(ctx, in.UserName, "TagUser", func(have map[string]string) (map[string]string, error) {
+		return tagMap(have, in.Tags, "User")
+	})
+}
+
+// UntagUser removes tags from a user.
+func (m *Room) UntagUser(ctx context.Context, in *iam.UntagUserInput) (*iam.UntagUserOutput, error) {
+	return &iam.UntagUserOutput{}, m.tagUser(ctx, in.UserName, "UntagUser", func(have map[string]string) (map[string]string, error) {
+		for _, k := range in.TagKeys {
+			delete(have, k)
+		}
+		return have, nil
+	})
+}
+
+// ListUserTags gives the tags of a user.
+func (m *Room) ListUserTags(ctx context.Context, in *iam.ListUserTagsInput) (*iam.ListUserTagsOutput, error) {
+	var tags []iam.Tag
+	err := m.read(ctx, user, in.UserName, "ListUserTags", func(tx *store.Tx, s subject) error {
+		u, err := tx.GetUser(ctx, s.Account, s.Name)
+		tags = tagList(u.Tags)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &iam.ListUserTagsOutput{}
+	out.Tags, out.IsTruncated, out.Marker, err = page(tags, tagKey, in.Marker, in.MaxItems)
+	return out, err
+}
+
 // CreateAccessKey makes a key for a user, or for the caller; its secret is told only now.
 func (m *Room) CreateAccessKey(ctx context.Context, in *iam.CreateAccessKeyInput) (*iam.CreateAccessKeyOutput, error) {
 	name, err := orSelf(ctx, in.UserName)
