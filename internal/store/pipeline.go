@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -159,7 +160,9 @@ func (tx *Tx) state(ctx context.Context, id, text string) (*engine.State, error)
 		versions[e.Version] = true
 	}
 	for v := range versions {
-		if s.Attached.Definitions[v], err = tx.Declaration(ctx, id, v); err != nil {
+		if s.Attached.Definitions[v], err = tx.Declaration(ctx, id, v); errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("store: pipeline %s has no version %d", id, v) // not: there is no pipeline
+		} else if err != nil {
 			return nil, err
 		}
 	}
