@@ -33,30 +33,32 @@ type world struct {
 // each runs a test in a world on either database.
 func each(t *testing.T, f func(w *world)) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		ctx, stop := context.WithCancel(t.Context())
-		c := conductor.New(conductor.Config{DB: db, Builtin: pipeline.BuiltinTypes(), Log: slog.New(slog.DiscardHandler)})
-		ended := make(chan error, 1)
-		go func() { ended <- c.Run(ctx) }()
-		t.Cleanup(func() {
-			stop()
-			<-ended
-		})
-		w := &world{T: t, ctx: auth.Trusted(ctx, auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})}
-		w.Room = New(Deps{
-			DB: db, Conductor: c,
-			CanAssume:     func(_ context.Context, arn, _ string) bool { return arn == role },
-			CanAssumeFrom: func(_ context.Context, _, to string) bool { return to == role },
-			ArtifactCredentials: func(_ context.Context, j engine.Job) (api.AWSSessionCredentials, error) {
-				return api.AWSSessionCredentials{AccessKeyId: "ASIA" + string(j.ID), SecretAccessKey: "s", SessionToken: "t"}, nil
-			},
-			BucketRegion: func(_ context.Context, _, bucket string) (string, bool) { return region, bucket == "artifacts" },
-			Sources: func(context.Context, *store.Tx, string, string, *pipeline.Declaration) ([]store.Source, error) {
-				return nil, nil
-			},
-		})
-		f(w)
+	storetest.Each(t, func(t *testing.T, db *store.DB) { f(newWorld(t, db)) })
+}
+
+func newWorld(t *testing.T, db *store.DB) *world {
+	ctx, stop := context.WithCancel(t.Context())
+	c := conductor.New(conductor.Config{DB: db, Builtin: pipeline.BuiltinTypes(), Log: slog.New(slog.DiscardHandler)})
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		<-ended
 	})
+	w := &world{T: t, ctx: auth.Trusted(ctx, auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})}
+	w.Room = New(Deps{
+		DB: db, Conductor: c,
+		CanAssume:     func(_ context.Context, arn, _ string) bool { return arn == role },
+		CanAssumeFrom: func(_ context.Context, _, to string) bool { return to == role },
+		ArtifactCredentials: func(_ context.Context, j engine.Job) (api.AWSSessionCredentials, error) {
+			return api.AWSSessionCredentials{AccessKeyId: "ASIA" + string(j.ID), SecretAccessKey: "s", SessionToken: "t"}, nil
+		},
+		BucketRegion: func(_ context.Context, _, bucket string) (string, bool) { return region, bucket == "artifacts" },
+		Sources: func(context.Context, *store.Tx, string, string, *pipeline.Declaration) ([]store.Source, error) {
+			return nil, nil
+		},
+	})
+	return w
 }
 
 // must gives v, or ends the test.
