@@ -17,7 +17,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 # Packages whose tests touch no disk, network or clock; they run in `make check`.
-PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/cron internal/engine)
+PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/cron internal/pattern internal/engine)
 
 .NOTPARALLEL:
 .PHONY: help check build demo test setup lint e2e bench clean

@@ -33,6 +33,8 @@ var layers = []layer{
 	{"internal/buildspec", "fault", "yaml"},
 	// schedules of event rules and of deployment windows, which a room and a provider share
 	{"internal/cron", "fault", ""},
+	// event patterns and filter policies, which two rooms share
+	{"internal/pattern", "fault", ""},
 	{"internal/engine", "pipeline fault", ""},
 
 	// memory
