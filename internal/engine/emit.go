@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -78,13 +79,26 @@ func (st *step) common(e *Execution, state string) detail {
 // emitPipeline tells of a change of the pipeline execution (S-347).
 func (st *step) emitPipeline(e *Execution, state string) {
 	d := st.common(e, state)
-	if state == "STARTED" {
-		d.Trigger = map[string]string{"trigger-type": e.Trigger.Type, "trigger-detail": e.Trigger.Detail}
-	}
+	d.Trigger = st.trigger(e, state)
 	if e.Stop != nil && (state == "STOPPING" || state == "STOPPED") {
 		d.StopComments = e.Stop.Reason
 	}
 	st.emit(pipelineChange, d)
+}
+
+// trigger says what started the execution: when it starts, and if that was a Git event also
+// when it ends, unless it failed in the source stage. The detail of a Git event is an object
+// of its own (S-347, S-93).
+func (st *step) trigger(e *Execution, state string) any {
+	git := e.Trigger.Type == pipeline.TriggerWebhookV2 && strings.HasPrefix(e.Trigger.Detail, "{") && json.Valid([]byte(e.Trigger.Detail))
+	_, i := st.stageOf(e)
+	switch {
+	case git && (state == "STARTED" || state == "SUCCEEDED" || state == "FAILED" && i > 0):
+		return json.RawMessage(e.Trigger.Detail)
+	case !git && state == "STARTED":
+		return map[string]string{"trigger-type": e.Trigger.Type, "trigger-detail": e.Trigger.Detail}
+	}
+	return nil
 }
 
 // emitStage tells of a change of the stage an execution is in (S-348).

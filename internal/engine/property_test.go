@@ -198,6 +198,12 @@ func (w *world) statuses(before *State, ev Event) {
 		}
 		retry, ok := ev.(Retry)
 		retried := ok && retry.Execution == id && (e.Status == pipeline.Failed || e.Status == pipeline.Stopped)
+		for name, visit := range e.Runs { // S-111
+			was, is := visit.Status, now.Runs[name].Status
+			if was != is && was != pipeline.InProgress && !(was == pipeline.Stopping && is == pipeline.Stopped) && !(retried && retry.Stage == name) {
+				w.t.Fatalf("%T turned stage %s from %s into %s", ev, name, was, is)
+			}
+		}
 		if _, deleted := ev.(Delete); e.Status.Terminal() && now.Status != e.Status && !retried && !deleted {
 			w.t.Fatalf("%T turned %s from %s into %s", ev, id, e.Status, now.Status)
 		}
