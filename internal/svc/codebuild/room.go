@@ -91,7 +91,9 @@ func (r *Room) Run(ctx context.Context) error {
 	if err := r.clear(); err != nil {
 		return fmt.Errorf("codebuild: %w", err)
 	}
-	if err := r.bury(ctx); err != nil {
+	if err := r.bury(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("codebuild: %w", err)
 	}
 	if err := r.creds.start(); err != nil {
@@ -180,7 +182,7 @@ func (r *Room) enqueue(b *build) {
 	if r.ctx != nil && r.ctx.Err() != nil {
 		return // the next start of the node ends it
 	}
-	r.live[b.doc.Build.Arn] = b
+	r.live[b.arn] = b
 	r.queue = append(r.queue, b)
 	r.builds.Add(1)
 	queued := time.Duration(*b.doc.Build.QueuedTimeoutInMinutes) * time.Minute
@@ -200,11 +202,11 @@ func (r *Room) dispatch() {
 		go func() {
 			b.run()
 			r.mu.Lock()
-			delete(r.live, b.doc.Build.Arn)
+			delete(r.live, b.arn)
 			r.running--
 			r.dispatch()
 			r.mu.Unlock()
-			r.deps.Notify(b.doc.Build.Arn)
+			r.deps.Notify(b.arn)
 			r.builds.Done()
 		}()
 	}
@@ -228,9 +230,9 @@ func (r *Room) unqueue(b *build) {
 	b.queueTimer.Stop()
 	b.finish()
 	r.mu.Lock()
-	delete(r.live, b.doc.Build.Arn)
+	delete(r.live, b.arn)
 	r.mu.Unlock()
-	r.deps.Notify(b.doc.Build.Arn)
+	r.deps.Notify(b.arn)
 	r.builds.Done()
 }
 

@@ -27,6 +27,7 @@ const saveDelay = 200 * time.Millisecond
 type build struct {
 	room       *Room
 	row        store.CodeBuildBuild
+	arn        string
 	ctx        context.Context // ends with the reason the build has to end
 	cancel     context.CancelCauseFunc
 	queueTimer *time.Timer
@@ -51,12 +52,12 @@ type build struct {
 }
 
 func (r *Room) newBuild(row store.CodeBuildBuild, doc *buildDoc) *build {
-	b := &build{room: r, row: row, doc: doc, log: newBuildLog(context.Background(), aws.Config{}, "", "", nil)}
+	b := &build{room: r, row: row, arn: doc.Build.Arn, doc: doc, log: newBuildLog(context.Background(), aws.Config{}, "", "", nil)}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	return b
 }
 
-func (b *build) arnPrefix() string { return strings.TrimSuffix(b.doc.Build.Arn, "build/"+b.row.ID) }
+func (b *build) arnPrefix() string { return strings.TrimSuffix(b.arn, "build/"+b.row.ID) }
 
 func (b *build) snapshot() *api.Build {
 	b.mu.Lock()
@@ -141,6 +142,7 @@ func (b *build) run() {
 	}
 	b.clear()
 	b.finish()
+	b.remove()
 }
 
 // ending gives the status of a build that something ended, and its reason.
@@ -156,36 +158,40 @@ func ending(ctx context.Context) (status, why string) {
 	return "FAULT", ""
 }
 
-// finish ends the build in memory and in the store.
+// finish ends the build in the store, then for everybody who asks.
 func (b *build) finish() {
 	b.mu.Lock()
 	if b.saveTimer != nil {
 		b.saveTimer.Stop()
 	}
-	r := &b.doc.Build
-	if r.CurrentPhase == string(buildspec.Queued) {
+	doc := *b.doc
+	doc.Build = record{*b.doc.Build.clone()}
+	b.mu.Unlock()
+	if doc.Build.CurrentPhase == string(buildspec.Queued) {
 		var why string
 		b.status, why = ending(b.ctx)
-		r.endPhase(time.Now(), b.status, "", why)
+		doc.Build.endPhase(time.Now(), b.status, "", why)
 	}
-	r.complete(time.Now(), cmp.Or(b.status, "SUCCEEDED"))
-	doc := b.doc
-	b.mu.Unlock()
-	b.cancel(nil)
+	doc.Build.complete(time.Now(), cmp.Or(b.status, "SUCCEEDED"))
 	delay := 10 * time.Millisecond
 	for {
-		err := b.room.save(context.Background(), b.row, doc, true)
+		err := b.room.save(context.Background(), b.row, &doc, true)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
-			return
+			break
 		}
 		b.room.deps.Log.Error("codebuild: end of build not saved", "build", b.row.ID, "error", err)
 		// The store is gone for now; the next start of the node will end the build.
 		if delay > 5*time.Second {
-			return
+			break
 		}
 		time.Sleep(delay)
 		delay *= 4
 	}
+	b.mu.Lock()
+	b.doc.Build = doc.Build
+	b.mu.Unlock()
+	b.cancel(nil)
+	b.room.deps.Notify(b.arn)
 }
 
 // phase does one phase.
@@ -266,17 +272,22 @@ func (b *build) closeSession() {
 	}
 }
 
-// clear removes what the build had on this machine.
+// remove removes what the build had on this machine. Nobody waits for it: the build is over.
+func (b *build) remove() {
+	if b.workspace == "" {
+		return
+	}
+	if err := os.RemoveAll(b.workspace); err != nil {
+		b.room.deps.Log.Warn("codebuild: workspace not removed", "build", b.row.ID, "error", err)
+	}
+	_ = os.Remove(b.workspace + ".zip")
+}
+
+// clear ends the session, the credentials and the log.
 func (b *build) clear() {
 	b.closeSession()
 	if b.release != nil {
 		b.release()
-	}
-	if b.workspace != "" {
-		if err := os.RemoveAll(b.workspace); err != nil {
-			b.room.deps.Log.Warn("codebuild: workspace not removed", "build", b.row.ID, "error", err)
-		}
-		_ = os.Remove(b.workspace + ".zip")
 	}
 	if err := b.log.close(); err != nil {
 		b.room.deps.Log.Warn("codebuild: log not written", "build", b.row.ID, "error", err)

@@ -38,15 +38,15 @@ var plainName = regexp.MustCompile(`[^A-Za-z0-9_]`)
 func (b *build) download(ctx context.Context) result {
 	b.log.printf("Waiting for DOWNLOAD_SOURCE")
 	bd := &b.doc.Build
-	primary := path.Join(b.workspace, sourceDir)
+	if err := os.Mkdir(filepath.Join(b.workspace, secondaryDir), 0o755); err != nil {
+		return result{buildspec.Ended, "INTERNAL_ERROR", err.Error()}
+	}
+	primary := filepath.Join(b.workspace, sourceDir)
 	version, err := b.fetch(ctx, *bd.Source, bd.SourceVersion, primary)
 	if err != nil {
 		return failed("CLIENT_ERROR", "%v for primary source and source version %s", err, bd.SourceVersion)
 	}
 	env := b.environment(version)
-	if err := os.Mkdir(filepath.Join(b.workspace, secondaryDir), 0o755); err != nil {
-		return result{buildspec.Ended, "INTERNAL_ERROR", err.Error()}
-	}
 	view := b.room.deps.Runner.Path(b.workspace)
 	for _, s := range bd.SecondarySources {
 		asked := ""
@@ -86,6 +86,8 @@ func (b *build) fetch(ctx context.Context, s api.ProjectSource, version, dir str
 	case "S3":
 		bucket, key, _ := splitObject(s.Location)
 		return b.fetchObject(ctx, bucket, key, version, dir)
+	case "CODECOMMIT":
+		return b.clone(ctx, s.Location, version, dir)
 	}
 	return "", fmt.Errorf("source type %s is not offered by this server", s.Type)
 }
@@ -117,6 +119,9 @@ func (b *build) fetchObject(ctx context.Context, bucket, key, version, dir strin
 		return "", fmt.Errorf("cannot read s3://%s/%s: %w", bucket, key, err)
 	case n > maxSource:
 		return "", fmt.Errorf("s3://%s/%s is larger than %d bytes", bucket, key, int64(maxSource))
+	}
+	if ref, ok := readReference(f, n); ok {
+		return b.clone(ctx, ref.URL, ref.Commit, dir)
 	}
 	if err := artifact.Unpack(ctx, f, n, dir, artifact.DefaultLimits); err != nil {
 		return "", fmt.Errorf("cannot unpack s3://%s/%s: %w", bucket, key, err)
