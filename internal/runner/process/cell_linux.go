@@ -120,6 +120,14 @@ func giveTo(workspace string, uid int) error {
 		if err != nil {
 			return err
 		}
+		// A second name may be one outside of the workspace, made by an earlier session.
+		var st unix.Stat_t
+		if err := unix.Lstat(p, &st); err != nil {
+			return err
+		}
+		if st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return fmt.Errorf("%s has %d names", p, st.Nlink)
+		}
 		return os.Lchown(p, uid, uid)
 	})
 }
@@ -213,8 +221,17 @@ func (c *cell) stopGuard() {
 // signal asks the shell's group politely to end.
 func (c *cell) signal(shell int) { _ = unix.Kill(-shell, unix.SIGTERM) }
 
+// settle waits until the thread has started what it was asked to: a guard that comes to
+// life after a kill would be taken for a survivor.
+func (c *cell) settle() {
+	done := make(chan struct{})
+	c.work <- func() { close(done) }
+	<-done
+}
+
 // killAll kills every process of the session.
 func (c *cell) killAll() {
+	c.settle()
 	c.mu.Lock()
 	shells := append([]int(nil), c.shells...)
 	c.mu.Unlock()
@@ -231,10 +248,7 @@ func (c *cell) killAll() {
 
 // close ends the thread; killAll has been called.
 func (c *cell) close() {
-	// The thread may still be at work on the guard.
-	done := make(chan struct{})
-	c.work <- func() { close(done) }
-	<-done
+	c.settle()
 	close(c.work)
 	c.stopGuard()
 	if c.claim != nil {

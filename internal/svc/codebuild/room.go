@@ -57,7 +57,7 @@ type Room struct {
 	creds *credentialServer
 
 	mu      sync.Mutex
-	live    map[string]*build // by ARN, until the end is in the store
+	live    map[string]*build // by ARN, until their end is in the store
 	queue   []*build          // first come, first served
 	running int
 	ctx     context.Context // of Run; nil before
@@ -202,11 +202,9 @@ func (r *Room) dispatch() {
 		go func() {
 			b.run()
 			r.mu.Lock()
-			delete(r.live, b.arn)
 			r.running--
 			r.dispatch()
 			r.mu.Unlock()
-			r.deps.Notify(b.arn)
 			r.builds.Done()
 		}()
 	}
@@ -229,10 +227,6 @@ func (r *Room) unqueue(b *build) {
 	}
 	b.queueTimer.Stop()
 	b.finish()
-	r.mu.Lock()
-	delete(r.live, b.arn)
-	r.mu.Unlock()
-	r.deps.Notify(b.arn)
 	r.builds.Done()
 }
 

@@ -191,6 +191,10 @@ func (b *build) finish() {
 	b.doc.Build = doc.Build
 	b.mu.Unlock()
 	b.cancel(nil)
+	// From here on the store answers for the build.
+	b.room.mu.Lock()
+	delete(b.room.live, b.arn)
+	b.room.mu.Unlock()
 	b.room.deps.Notify(b.arn)
 }
 
