@@ -70,7 +70,11 @@ func (c *client) follow(ctx context.Context, api *watch.Client, name, id string,
 		})
 		show = func(s *watch.Snapshot) { v.Show(ctx, s) }
 	}
-	last, err := watch.Follow(ctx, api, name, id, show)
+	read := func(ctx context.Context) (*watch.Snapshot, error) { return api.Execution(ctx, name, id) }
+	last, err := watch.Follow(ctx, read, func(s *watch.Snapshot) bool {
+		show(s)
+		return s.Over()
+	})
 	switch {
 	case left || err != nil && ctx.Err() != nil:
 		return exitCode(exitInterrupted)

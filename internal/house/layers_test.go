@@ -74,8 +74,9 @@ var layers = []layer{
 	{"internal/console/*", "console auth fault", "sdk"},
 	{"internal/app", "everything", "sdk yaml sync sys"},
 	{"internal/watch", "fault", "sdk sync term"},
+	{"internal/demo", "app watch fault", "sdk exec"},
 	{"internal/house", "", ""},
-	{"cmd/penstock", "app watch fault", "sdk cobra term yaml exec sys"},
+	{"cmd/penstock", "app demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
 	{"bench", "app fault", "sdk exec"},
 }

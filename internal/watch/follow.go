@@ -15,23 +15,22 @@ const (
 	patience = 30 * time.Second
 )
 
-// Follow asks for an execution again and again, gives each answer to show, and returns the
-// last one when the execution has ended. A server that cannot be reached is asked again for
-// a while, because it may be starting anew; what the server refuses is returned.
-func Follow(ctx context.Context, c *Client, name, execution string, show func(*Snapshot)) (*Snapshot, error) {
+// Follow reads again and again, gives each snapshot to show, and returns the one at which
+// show says that this is enough. A server that cannot be reached is asked again for a while,
+// because it may be starting anew; what the server refuses is returned.
+func Follow(ctx context.Context, read func(context.Context) (*Snapshot, error), show func(*Snapshot) (enough bool)) (*Snapshot, error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var missed time.Time
 	for {
-		s, err := c.Execution(ctx, name, execution)
+		s, err := read(ctx)
 		var refused smithy.APIError
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err == nil:
 			missed = time.Time{}
-			show(s)
-			if s.Over() {
+			if show(s) {
 				return s, nil
 			}
 		case errors.As(err, &refused) && refused.ErrorFault() != smithy.FaultServer:

@@ -97,6 +97,9 @@ type Plain struct {
 	tail map[string]*Log
 }
 
+// Known takes a snapshot as known already: only what changes from there on is news.
+func (p *Plain) Known(s *Snapshot) { p.last = *s }
+
 // Show prints what is new.
 func (p *Plain) Show(ctx context.Context, s *Snapshot) {
 	if p.Log {

@@ -111,6 +111,13 @@ func (s *Screen) Print(lines ...string) {
 	io.WriteString(s.out, b.String())
 }
 
+// Keep leaves what is drawn where it is; what is drawn next comes below.
+func (s *Screen) Keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drawn = 0
+}
+
 func (s *Screen) rewind(b *strings.Builder) {
 	b.WriteByte('\r')
 	for range s.drawn {

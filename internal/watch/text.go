@@ -9,7 +9,7 @@ import (
 
 // Clean makes text of others fit for one line of a terminal: control characters, which could
 // move the cursor or worse, and characters that turn the direction of writing are gone.
-func Clean(s string) string { return clean(s, false) }
+func Clean(s string) string { return strings.TrimRight(clean(s, false), " ") }
 
 // CleanLog is Clean for a line of a log: its colours stay.
 func CleanLog(s string) string { return clean(s, true) }
