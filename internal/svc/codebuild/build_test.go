@@ -1,6 +1,7 @@
 package codebuild_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -336,6 +337,38 @@ func TestDenied(t *testing.T) {
 		if fault.Code(err) != "AccessDeniedException" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// W-44: a role is handed to CodeBuild only by those who may pass it to that service.
+func TestPassRole(t *testing.T) {
+	t.Parallel()
+	b := start(t, storetest.SQLite(t), fake.Runner{})
+	b.project()
+	as := func(to string) context.Context {
+		ctx, err := auth.Limited(t.Context(), auth.Caller{Account: "000000000000", Region: "us-east-1", ARN: "arn:aws:iam::000000000000:user/u"},
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"codebuild:*","Resource":"*"},
+			{"Effect":"Allow","Action":"iam:PassRole","Resource":"`+role+`","Condition":{"StringEquals":{"iam:PassedToService":"`+to+`"}}}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ctx
+	}
+	create := &api.CreateProjectInput{Name: "other", ServiceRole: role, Source: &api.ProjectSource{Type: "NO_SOURCE", Buildspec: "version: 0.2\n"},
+		Artifacts: &api.ProjectArtifacts{Type: "NO_ARTIFACTS"}, Environment: &api.ProjectEnvironment{Type: "LINUX_CONTAINER", Image: "i", ComputeType: "BUILD_GENERAL1_SMALL"}}
+	for to, want := range map[string]string{"codepipeline.amazonaws.com": "AccessDeniedException", "codebuild.amazonaws.com": ""} {
+		for name, err := range map[string]error{
+			"CreateProject": second(b.room.CreateProject(as(to), create)),
+			"UpdateProject": second(b.room.UpdateProject(as(to), &api.UpdateProjectInput{Name: "p", ServiceRole: role})),
+			"StartBuild":    second(b.room.StartBuild(as(to), &api.StartBuildInput{ProjectName: "p", ServiceRoleOverride: role})),
+		} {
+			if fault.Code(err) != want || want == "" && err != nil {
+				t.Errorf("%s with a role that may go to %s: %v", name, to, err)
+			}
+		}
+	}
+	if err := second(b.room.UpdateProject(as("nobody"), &api.UpdateProjectInput{Name: "p", Description: "d"})); err != nil {
+		t.Errorf("an update that names no role: %v", err)
 	}
 }
 

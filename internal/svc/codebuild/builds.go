@@ -45,7 +45,7 @@ func (r *Room) StartBuild(ctx context.Context, in *api.StartBuildInput) (*api.St
 		return nil, err
 	}
 	if role := in.ServiceRoleOverride; role != "" {
-		if err := auth.Check(ctx, "iam:PassRole", role); err != nil {
+		if err := mayPass(ctx, role); err != nil {
 			return nil, err
 		}
 	}

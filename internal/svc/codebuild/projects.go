@@ -21,7 +21,7 @@ func (r *Room) CreateProject(ctx context.Context, in *api.CreateProjectInput) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := auth.Check(ctx, "iam:PassRole", in.ServiceRole); err != nil {
+	if err := mayPass(ctx, in.ServiceRole); err != nil {
 		return nil, err
 	}
 	p := &api.Project{
@@ -60,7 +60,7 @@ func (r *Room) UpdateProject(ctx context.Context, in *api.UpdateProjectInput) (*
 		return nil, err
 	}
 	if in.ServiceRole != "" {
-		if err := auth.Check(ctx, "iam:PassRole", in.ServiceRole); err != nil {
+		if err := mayPass(ctx, in.ServiceRole); err != nil {
 			return nil, err
 		}
 	}

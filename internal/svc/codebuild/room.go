@@ -245,6 +245,14 @@ func check(ctx context.Context, action, project string) (auth.Caller, error) {
 	return c, auth.Check(ctx, "codebuild:"+action, projectARN(c.Account, c.Region, project))
 }
 
+// mayPass says whether the caller may hand a role to CodeBuild (W-44).
+func mayPass(ctx context.Context, role string) error {
+	return auth.CheckWith(ctx, "iam:PassRole", role, auth.Attributes{"iam:PassedToService": {service}})
+}
+
+// service is the principal that assumes the roles of projects and builds.
+const service = "codebuild.amazonaws.com"
+
 func invalid(format string, args ...any) error {
 	return fault.New("InvalidInputException", format, args...)
 }

@@ -20,6 +20,9 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 	if err != nil {
 		return nil, err
 	}
+	if err := mayPass(ctx, in.Pipeline); err != nil {
+		return nil, err
+	}
 	arn := pipelineARN(c, in.Pipeline.Name)
 	tags, err := r.readTags(in.Tags, arn)
 	if err != nil {
@@ -176,6 +179,9 @@ func (r *Room) GetPipeline(ctx context.Context, in *api.GetPipelineInput) (*api.
 func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) (*api.UpdatePipelineOutput, error) {
 	c, err := allow(ctx, "UpdatePipeline", in.Pipeline.Name)
 	if err != nil {
+		return nil, err
+	}
+	if err := mayPass(ctx, in.Pipeline); err != nil {
 		return nil, err
 	}
 	var stored *pipeline.Declaration
