@@ -360,7 +360,8 @@ func TestPassRole(t *testing.T) {
 		for name, err := range map[string]error{
 			"CreateProject": second(b.room.CreateProject(as(to), create)),
 			"UpdateProject": second(b.room.UpdateProject(as(to), &api.UpdateProjectInput{Name: "p", ServiceRole: role})),
-			"StartBuild":    second(b.room.StartBuild(as(to), &api.StartBuildInput{ProjectName: "p", ServiceRoleOverride: role})),
+			"StartBuild": second(b.room.StartBuild(as(to), &api.StartBuildInput{ProjectName: "p", ServiceRoleOverride: role, SourceTypeOverride: "NO_SOURCE",
+				BuildspecOverride: "version: 0.2\n", ArtifactsOverride: &api.ProjectArtifacts{Type: "NO_ARTIFACTS"}})),
 		} {
 			if fault.Code(err) != want || want == "" && err != nil {
 				t.Errorf("%s with a role that may go to %s: %v", name, to, err)
