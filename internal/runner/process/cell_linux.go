@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,7 +28,7 @@ type cell struct {
 	work    chan func()
 
 	mu     sync.Mutex
-	shells []int       // pids of the shells, which lead their groups and sessions
+	shells []int       // pids of the living shells, which lead their groups and sessions
 	guard  *os.Process // kills the session when the server dies
 	guardW *os.File
 }
@@ -218,6 +219,14 @@ func (c *cell) stopGuard() {
 	}
 }
 
+// forget drops a shell that has ended: its number may soon be somebody else's. What it left
+// behind is found by user or by mark.
+func (c *cell) forget(pid int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shells = slices.DeleteFunc(c.shells, func(p int) bool { return p == pid })
+}
+
 // signal asks the shell's group politely to end.
 func (c *cell) signal(shell int) { _ = unix.Kill(-shell, unix.SIGTERM) }
 
@@ -235,9 +244,6 @@ func (c *cell) killAll() {
 	c.mu.Lock()
 	shells := append([]int(nil), c.shells...)
 	c.mu.Unlock()
-	for _, pid := range shells {
-		_ = unix.Kill(-pid, unix.SIGKILL)
-	}
 	if c.confine == OwnUser {
 		_ = killUser(c.uid)
 		awaitUser(c.uid)

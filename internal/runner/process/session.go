@@ -164,8 +164,8 @@ func (s *session) ask(ctx context.Context, text string, n int) ([]string, error)
 	case <-got:
 	case <-grace.C:
 	}
-	sh.kill()
 	s.cell.killAll()
+	sh.kill()
 	s.shell = nil
 	s.out.drain()
 	return nil, cause
@@ -212,11 +212,11 @@ func (s *session) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		s.busy.Lock() // never unlocked: the session is over
+		s.cell.killAll()
 		if s.shell != nil {
 			s.shell.kill()
 			s.shell = nil
 		}
-		s.cell.killAll()
 		s.outW.Close()
 		s.out.finish()
 		s.cell.close()

@@ -51,6 +51,7 @@ func startShell(c *cell, argv, env []string, dir string, out *os.File) (*shell, 
 	go func() {
 		defer close(s.done)
 		state, err := proc.Wait()
+		c.forget(proc.Pid)
 		if err != nil {
 			s.code = 255
 			return

@@ -29,7 +29,11 @@ func newCredentialServer() *credentialServer {
 	return &credentialServer{builds: map[string]aws.CredentialsProvider{}, roles: map[string]string{}}
 }
 
+// start listens when the first build needs it; the caller holds mu.
 func (s *credentialServer) start() error {
+	if s.listener != nil {
+		return nil
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -44,21 +48,28 @@ func (s *credentialServer) start() error {
 }
 
 func (s *credentialServer) stop() {
-	s.server.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != nil {
+		s.server.Close()
+	}
 }
 
 // admit gives a build the address and the token of its credentials until release.
-func (s *credentialServer) admit(p aws.CredentialsProvider, role string) (uri, token string, release func()) {
+func (s *credentialServer) admit(p aws.CredentialsProvider, role string) (uri, token string, release func(), err error) {
 	token = rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.start(); err != nil {
+		return "", "", nil, err
+	}
 	s.builds[token], s.roles[token] = p, role
 	return "http://" + s.listener.Addr().String() + "/v2/credentials", token, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.builds, token)
 		delete(s.roles, token)
-	}
+	}, nil
 }
 
 func (s *credentialServer) serve(w http.ResponseWriter, req *http.Request) {

@@ -96,9 +96,6 @@ func (r *Room) Run(ctx context.Context) error {
 	} else if err != nil {
 		return fmt.Errorf("codebuild: %w", err)
 	}
-	if err := r.creds.start(); err != nil {
-		return fmt.Errorf("codebuild: credentials for builds: %w", err)
-	}
 	defer r.creds.stop()
 	r.mu.Lock()
 	r.ctx = ctx

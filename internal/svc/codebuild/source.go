@@ -234,18 +234,21 @@ func sourceARN(s *api.ProjectSource) string {
 }
 
 // credentials lets the build ask for its role's credentials, and gives what to mask.
-func (b *build) credentials(cfg aws.Config, role string) (secrets []string) {
+func (b *build) credentials(cfg aws.Config, role string) (secrets []string, err error) {
 	if b.room.deps.Endpoint != "" {
 		b.given["AWS_ENDPOINT_URL"] = b.room.deps.Endpoint
 	}
 	if cfg.Credentials == nil {
-		return nil
+		return nil, nil
 	}
-	uri, token, release := b.room.creds.admit(cfg.Credentials, role)
+	uri, token, release, err := b.room.creds.admit(cfg.Credentials, role)
+	if err != nil {
+		return nil, err
+	}
 	b.release = release
 	b.given["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = uri
 	b.given["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
-	return []string{token}
+	return []string{token}, nil
 }
 
 // resolve merges the variables of the specification, the project and the start into env.
