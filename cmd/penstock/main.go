@@ -79,11 +79,9 @@ Exit codes: 0 success; 1 what was asked for did not succeed; 2 the command line 
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newEnv(), newDemo(), newList(), newShow(), newStart(), newWatch(), newLogs(), newApprove(), newReject(),
+	root.AddCommand(newServe(), newEnv(), newDemo(), newValidate(), newList(), newShow(), newStart(), newWatch(), newLogs(), newApprove(), newReject(),
 		newRetry(), newStop(), newTransition(), newVersion())
-	for _, c := range root.Commands() {
-		checkArgs(c)
-	}
+	checkArgs(root)
 	return root
 }
 

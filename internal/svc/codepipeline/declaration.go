@@ -13,6 +13,19 @@ func declared(in *api.PipelineDeclaration) (*pipeline.Declaration, error) {
 	return d, recode(in, d)
 }
 
+// Check says whether a definition that has the form of the model would be taken, as far as
+// env can tell: what only a running server knows (buckets, names in use) is not asked for.
+func Check(in *api.PipelineDeclaration, env pipeline.Env) error {
+	d, err := declared(in)
+	if err != nil {
+		return err
+	}
+	if err := pipeline.Validate(d, env); err != nil {
+		return err
+	}
+	return unsupported(d)
+}
+
 // shown writes a stored definition, masked, for an answer: with the members that AWS always
 // fills in (W-14).
 func shown(d *pipeline.Declaration) (*api.PipelineDeclaration, error) {
