@@ -40,6 +40,10 @@ type Caller struct {
 	// InvokedBy is the service for which the server itself made the call, such as
 	// codepipeline.amazonaws.com; empty for everybody else.
 	InvokedBy string
+	// SourceARN is the resource for which it did, such as the rule of an event.
+	SourceARN string
+	// Service is the service principal of a session that belongs to no user and no role.
+	Service string
 	// Expires is the end of a session; zero for long-lived keys.
 	Expires time.Time
 }
@@ -143,6 +147,39 @@ func CheckWith(ctx context.Context, action, resource string, attrs Attributes) e
 	return g.checkSession(req)
 }
 
+// CheckResource is CheckWith for a resource that has a policy of its own; nil is none. The
+// resource's policy allows those it names, the caller's policies allow the caller, and a
+// denial of either counts. A service's own session is allowed by the resource's policy only.
+func CheckResource(ctx context.Context, action, resource string, own *policy.Document, attrs Attributes) error {
+	g := grantOf(ctx)
+	if g == nil || g.all || own == nil && g.caller.Service == "" {
+		return CheckWith(ctx, action, resource, attrs)
+	}
+	identity, err := g.identity(ctx)
+	if err != nil {
+		return err
+	}
+	c := &g.caller
+	req := &policy.Request{Action: action, Resource: resource, Context: g.lookup(attrs, identity.tags),
+		Principal: policy.Principal{Service: c.Service, ARN: c.ARN, RoleARN: c.RoleARN, Account: c.Account}}
+	if own.Evaluate(req) == policy.Deny {
+		return g.deny(action, resource, "with an explicit deny in a resource-based policy")
+	}
+	// Who names the account leaves the decision to the account's own policies.
+	direct := *req
+	direct.Principal.Account = ""
+	if own.Evaluate(&direct) != policy.Allow {
+		if c.Service != "" {
+			return g.deny(action, resource, "because no resource-based policy allows the "+action+" action")
+		}
+		return CheckWith(ctx, action, resource, attrs)
+	}
+	if policy.Evaluate(req, identity.docs...) == policy.Deny {
+		return g.deny(action, resource, "with an explicit deny in an identity-based policy")
+	}
+	return g.checkSession(req)
+}
+
 // checkSession holds what the identity allows to the policies of the session.
 func (g *grant) checkSession(req *policy.Request) error {
 	if len(g.session) == 0 {
@@ -216,6 +253,12 @@ func (g *grant) lookup(attrs Attributes, tags map[string]string) policy.Lookup {
 			s = "false"
 			if key == "aws:viaawsservice" && c.InvokedBy != "" {
 				s = "true"
+			}
+		case "aws:sourcearn":
+			s = c.SourceARN
+		case "aws:sourceaccount":
+			if c.SourceARN != "" {
+				s = c.Account
 			}
 		case "aws:calledvia", "aws:calledviafirst", "aws:calledvialast":
 			s = c.InvokedBy

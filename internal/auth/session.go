@@ -49,7 +49,8 @@ type MintInput struct {
 	// Tags are the session's own; conditions see them as aws:PrincipalTag.
 	Tags map[string]string
 	// Source is the ARN of the resource for which the server assumes the role, such as
-	// the pipeline; trust policies may ask for it as aws:SourceArn.
+	// the pipeline; trust policies may ask for it as aws:SourceArn. The session shows it as
+	// the caller's SourceARN.
 	Source string
 	// Duration is the session's life, one hour if zero, at most 36 hours.
 	Duration time.Duration
@@ -87,6 +88,7 @@ type session struct {
 	ID        string            `json:"i"`
 	Session   string            `json:"s,omitempty"`
 	InvokedBy string            `json:"b,omitempty"`
+	Source    string            `json:"o,omitempty"`
 	Policies  []string          `json:"d,omitempty"`
 	Tags      map[string]string `json:"t,omitempty"`
 	Expires   int64             `json:"e"`
@@ -101,7 +103,7 @@ var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 // server's secret knows them. A role that does not exist, or that must not be assumed, is
 // a fault AccessDenied.
 func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
-	s := session{InvokedBy: in.InvokedBy, Session: in.SessionName, Policies: in.Policies, Tags: in.Tags}
+	s := session{InvokedBy: in.InvokedBy, Source: in.Source, Session: in.SessionName, Policies: in.Policies, Tags: in.Tags}
 	switch {
 	case in.same != nil:
 		s = *in.same
@@ -173,7 +175,7 @@ func (a *Auth) assumable(ctx context.Context, in MintInput) (*principal, error) 
 
 // caller gives the caller that a session is.
 func (s *session) caller() Caller {
-	c := Caller{Account: s.Account, InvokedBy: s.InvokedBy, SessionName: s.Session, Expires: time.Unix(s.Expires, 0).UTC()}
+	c := Caller{Account: s.Account, InvokedBy: s.InvokedBy, SourceARN: s.Source, SessionName: s.Session, Expires: time.Unix(s.Expires, 0).UTC()}
 	switch s.Kind {
 	case kindUser:
 		c.UserName, c.UserID, c.ARN = s.Name, s.ID, UserARN(s.Account, s.Path, s.Name)
@@ -181,6 +183,9 @@ func (s *session) caller() Caller {
 		c.RoleARN = RoleARN(s.Account, s.Path, s.Name)
 		fallthrough
 	default:
+		if s.Kind == kindService {
+			c.Service = s.Name
+		}
 		c.ARN = "arn:aws:sts::" + s.Account + ":assumed-role/" + s.Name + "/" + s.Session
 		c.UserID = s.ID + ":" + s.Session
 	}

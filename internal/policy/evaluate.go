@@ -23,7 +23,7 @@ type Request struct {
 	Action string
 	// Resource is the ARN of the resource, or "*" for operations that have none.
 	Resource string
-	// Principal is compared with trust documents only.
+	// Principal is compared with trust and resource documents only.
 	Principal Principal
 	// Context answers for condition keys and policy variables; nil is a request with none.
 	Context Lookup

@@ -29,6 +29,8 @@ const (
 	Identity Kind = iota + 1
 	// Trust documents say who may assume a role.
 	Trust
+	// Resource documents belong to a resource and say who may do what to it.
+	Resource
 )
 
 // Document is a parsed policy. It is immutable and may be used by many goroutines.
@@ -233,7 +235,19 @@ func (ws *wireStatement) compileTarget(kind Kind, st *statement) error {
 		st.principals = p
 		return err
 	}
-	if ws.Principal != nil || ws.NotPrincipal != nil {
+	if kind == Resource {
+		if ws.NotPrincipal != nil {
+			return Malformed("Has prohibited field NotPrincipal")
+		}
+		if ws.Principal == nil {
+			return Malformed("Missing required field Principal")
+		}
+		p, err := parsePrincipals(ws.Principal)
+		if err != nil {
+			return err
+		}
+		st.principals = p
+	} else if ws.Principal != nil || ws.NotPrincipal != nil {
 		return Malformed("Policy document should not specify a principal.")
 	}
 	res := ws.Resource
