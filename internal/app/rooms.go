@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -95,7 +96,9 @@ func (a *App) takeUp(ctx context.Context) error {
 	if a.shared() {
 		return nil
 	}
-	return a.db.Update(ctx, func(tx *store.Tx) error { return tx.DropLeases(ctx) })
+	return a.db.Update(ctx, func(tx *store.Tx) error { 
+		return errors.Join(tx.DropLeases(ctx), tx.ReleaseDeliveries(ctx))
+	})
 }
 
 func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {

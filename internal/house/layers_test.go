@@ -47,6 +47,8 @@ var layers = []layer{
 
 	// motion
 	{"internal/conductor", "store engine pipeline fault", "sync"},
+	// deliveries to others, which two rooms share: claims, order and retries of store's rows
+	{"internal/courier", "store fault", ""},
 	{"internal/worker", "conductor engine provider store artifact pipeline fault", "sync sdk"},
 
 	// hands

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -48,7 +49,9 @@ func (tx *Tx) NextTimers(ctx context.Context, limit int) ([]Timer, error) {
 
 // Outgoing is an event that waits to be told to the world (S-340).
 type Outgoing struct {
-	Seq        int64
+	Seq int64
+	// Source is who tells it; empty is aws.codepipeline.
+	Source     string
 	Account    string
 	Region     string
 	Resource   string
@@ -60,18 +63,18 @@ type Outgoing struct {
 
 // InsertOutgoing puts an event into the outbox.
 func (tx *Tx) InsertOutgoing(ctx context.Context, o Outgoing) error {
-	_, err := tx.exec(ctx, `INSERT INTO outbox (account, region, resource, at, detail_type, detail) VALUES ($1, $2, $3, $4, $5, $6)`,
-		o.Account, o.Region, o.Resource, micros(o.At), o.DetailType, o.Detail)
+	_, err := tx.exec(ctx, `INSERT INTO outbox (source, account, region, resource, at, detail_type, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		cmp.Or(o.Source, "aws.codepipeline"), o.Account, o.Region, o.Resource, micros(o.At), o.DetailType, o.Detail)
 	return err
 }
 
 // ListOutgoing gives the oldest events of the outbox in the order they were written.
 func (tx *Tx) ListOutgoing(ctx context.Context, limit int) ([]Outgoing, error) {
-	return all(ctx, tx, `SELECT seq, account, region, resource, at, detail_type, detail FROM outbox ORDER BY seq LIMIT $1`, []any{limit},
+	return all(ctx, tx, `SELECT seq, source, account, region, resource, at, detail_type, detail FROM outbox ORDER BY seq LIMIT $1`, []any{limit},
 		func(rows *sql.Rows) (Outgoing, error) {
 			var o Outgoing
 			var at int64
-			err := rows.Scan(&o.Seq, &o.Account, &o.Region, &o.Resource, &at, &o.DetailType, &o.Detail)
+			err := rows.Scan(&o.Seq, &o.Source, &o.Account, &o.Region, &o.Resource, &at, &o.DetailType, &o.Detail)
 			o.At = fromMicros(at)
 			return o, err
 		})
