@@ -96,7 +96,7 @@ func (a *App) takeUp(ctx context.Context) error {
 	if a.shared() {
 		return nil
 	}
-	return a.db.Update(ctx, func(tx *store.Tx) error { 
+	return a.db.Update(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.DropLeases(ctx), tx.ReleaseDeliveries(ctx))
 	})
 }

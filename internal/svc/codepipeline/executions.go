@@ -16,6 +16,10 @@ import (
 // tokenWindow is how long a clientRequestToken is remembered (S-103, Q-9).
 const tokenWindow = 24 * time.Hour
 
+// eventService is for whom the server itself calls when an event rule starts a pipeline. The
+// session then tells the rule.
+const eventService = "events.amazonaws.com"
+
 // StartPipelineExecution starts an execution, once per clientRequestToken (A-39, S-103).
 func (r *Room) StartPipelineExecution(ctx context.Context, in *api.StartPipelineExecutionInput) (*api.StartPipelineExecutionOutput, error) {
 	c, err := allow(ctx, "StartPipelineExecution", in.Name)
@@ -23,6 +27,9 @@ func (r *Room) StartPipelineExecution(ctx context.Context, in *api.StartPipeline
 		return nil, err
 	}
 	start := engine.Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution, Detail: c.ARN}}
+	if c.InvokedBy == eventService && c.SourceARN != "" { // S-94
+		start.Trigger, start.Detected = pipeline.Trigger{Type: pipeline.TriggerCloudWatchEvent, Detail: c.SourceARN}, true
+	}
 	for _, v := range in.Variables {
 		start.Variables = append(start.Variables, pipeline.Variable{Name: v.Name, ResolvedValue: v.Value})
 	}
