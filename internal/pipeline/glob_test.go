@@ -1,0 +1,132 @@
+package pipeline
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// S-270: the syntax of Java's file systems. The first three are where other glob libraries
+// answer differently.
+func TestGlob(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"**/README.md", "README.md", false},
+		{"feature/**", "feature", false},
+		{"foo**bar", "foo/x/bar", true},
+		{"**/README.md", "a/README.md", true},
+		{"**/README.md", "a/b/README.md", true},
+		{"**", "a/b/c", true},
+		{"**", "", true},
+		{"*", "main", true},
+		{"*", "a/b", false},
+		{"dir/**", "dir/a/b", true},
+		{"dir/*", "dir/a", true},
+		{"dir/*", "dir/a/b", false},
+		{"*.md", "x.md", true},
+		{"*.md", "x.md\n", false},
+		{"**.md", "a\nb/x.md", true},
+		{"feature-?", "feature-1", true},
+		{"feature-?", "feature-/", false},
+		{"feature-?", "feature-", false},
+		{"?", "é", true},
+		{"[abc]x", "bx", true},
+		{"[abc]x", "dx", false},
+		{"[a-c]x", "cx", true},
+		{"[!a-c]x", "dx", true},
+		{"[!a-c]x", "ax", false},
+		{"[!a]x", "/x", false},
+		{"[+-9]", "/", false},
+		{"[+-9]", ".", true},
+		{"[+-9]", "5", true},
+		{"[*?\\]", "*", true},
+		{"[*?\\]", "\\", true},
+		{"[*?\\]", "x", false},
+		{"[-a]", "-", true},
+		{"[!-a]", "-", false},
+		{"[!-a]", "b", true},
+		{"[a-]", "-", true},
+		{"[a-]", "a", true},
+		{"[^a]", "^", true},
+		{"[^a]", "b", false},
+		{"[a&&b]", "&", true},
+		{"[[]", "[", true},
+		{"{main,release/*}", "release/1", true},
+		{"{main,release/*}", "main", true},
+		{"{main,release/*}", "dev", false},
+		{"{,x}", "", true},
+		{"a{b", "", false},
+		{"a,b", "a,b", true},
+		{"a}", "a}", true},
+		{`\*`, "*", true},
+		{`\*`, "x", false},
+		{`\{a\}`, "{a}", true},
+		{`\d`, "d", true},
+		{`\d`, "7", false},
+		{"a.b", "axb", false},
+		{"(a|b)+^$", "(a|b)+^$", true},
+		{"main", "maintenance", false},
+		{"Main", "main", false},
+	} {
+		g, err := CompileGlob(c.pattern)
+		if c.pattern == "a{b" {
+			if err == nil {
+				t.Errorf("%q compiles", c.pattern)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", c.pattern, err)
+		} else if got := g.Match(c.name); got != c.want {
+			t.Errorf("%q on %q: %v", c.pattern, c.name, got)
+		}
+	}
+}
+
+// S-270: what the syntax refuses is refused, and so is what a definition cannot have (S-258).
+func TestGlobRefused(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{`a\`, "[a", "[", "[]", "[!]", "[a/b]", "[b-a]", "[a--", "[^-a]", "{a", "{a,{b}}", "{a{b}", strings.Repeat("a", 256)} {
+		if _, err := CompileGlob(pattern); err == nil {
+			t.Errorf("%q compiles", pattern)
+		}
+	}
+}
+
+// S-270: a pattern made to explode takes no longer than any other.
+func TestGlobIsLinear(t *testing.T) {
+	t.Parallel()
+	begin := time.Now()
+	for _, pattern := range []string{strings.Repeat("*a", 127), strings.Repeat("**a", 84), strings.Repeat("{a,a*}", 41), strings.Repeat("?*", 126)} {
+		g, err := CompileGlob(pattern + "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Match(strings.Repeat("a", 4096)) {
+			t.Errorf("%q matches", pattern)
+		}
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// S-270: no pattern panics or gives an expression that does not compile.
+func FuzzGlob(f *testing.F) {
+	for _, pattern := range []string{"**/*.go", "[!a-z]?", "{a,b}", `\[`, "[^-]", "[\x00-\U0010ffff]", "\xff", "[\xff-a]"} {
+		f.Add(pattern, "a/b.go")
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		g, err := CompileGlob(pattern)
+		if err != nil {
+			if strings.Contains(err.Error(), "error parsing regexp") {
+				t.Fatalf("%q: %v", pattern, err)
+			}
+			return
+		}
+		g.Match(name)
+	})
+}
