@@ -60,6 +60,8 @@ func List(ctx context.Context, root *os.Root) ([]string, error) {
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case len(p) > maxName:
+			return fmt.Errorf("%.60s… is a name of more than %d bytes", p, maxName)
 		case len(out) > DefaultLimits.Entries:
 			return fmt.Errorf("more than %d files", DefaultLimits.Entries)
 		case d.Type().IsRegular() || d.Type() == fs.ModeSymlink:

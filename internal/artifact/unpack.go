@@ -15,7 +15,10 @@ import (
 	"unicode/utf8"
 )
 
-const maxLink = 4096
+const (
+	maxLink = 4096
+	maxName = 4096
+)
 
 // Unpack writes the archive's files into dir, which must not exist and whose parent must.
 //
@@ -117,8 +120,8 @@ func check(z *zip.Reader, lim Limits) ([]entry, error) {
 
 func cleanName(name string) (string, error) {
 	switch {
-	case len(name) > 4096:
-		return "", refuse(name, "has a name of more than 4096 bytes")
+	case len(name) > maxName:
+		return "", refuse(name, "has a name of more than %d bytes", maxName)
 	case !utf8.ValidString(name):
 		return "", refuse(name, "has a name that is not UTF-8")
 	case strings.HasPrefix(name, "/"):

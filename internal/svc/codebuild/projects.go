@@ -149,7 +149,7 @@ func validate(p *api.Project) error {
 		return invalid("A project needs source, artifacts, environment and serviceRole")
 	}
 	if !strings.HasPrefix(p.ServiceRole, "arn:") || !strings.Contains(p.ServiceRole, ":role/") {
-		return invalid("Invalid service role: Service role account ID does not match caller's account")
+		return invalid("Invalid service role ARN: %s", p.ServiceRole)
 	}
 	if err := validSource(p.Source); err != nil {
 		return err

@@ -121,8 +121,13 @@ func (r *Room) clear() error {
 		return err
 	}
 	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(r.deps.Work, e.Name())); err != nil {
-			return err
+		remove := removeTree
+		if !e.IsDir() {
+			remove = os.Remove
+		}
+		// What cannot be removed must not keep the server from building.
+		if err := remove(filepath.Join(r.deps.Work, e.Name())); err != nil {
+			r.deps.Log.Warn("codebuild: left-over not removed", "name", e.Name(), "error", err)
 		}
 	}
 	return nil

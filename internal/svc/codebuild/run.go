@@ -284,7 +284,7 @@ func (b *build) remove() {
 	if b.workspace == "" {
 		return
 	}
-	if err := os.RemoveAll(b.workspace); err != nil {
+	if err := removeTree(b.workspace); err != nil {
 		b.room.deps.Log.Warn("codebuild: workspace not removed", "build", b.row.ID, "error", err)
 	}
 	_ = os.Remove(b.workspace + ".zip")
