@@ -154,6 +154,9 @@ func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string,
 	if err := tx.SaveState(ctx, pipelineID, next); err != nil {
 		return nil, err
 	}
+	if err := remember(ctx, tx, pipelineID, next, ev); err != nil {
+		return nil, err
+	}
 	for _, effect := range effects {
 		if err := c.perform(ctx, tx, pipelineID, next, effect); err != nil {
 			return nil, err

@@ -93,9 +93,13 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	if !ok && len(a.OutputArtifacts) > 0 {
 		return typ, wrong("The pipeline has no artifact store in the region %s of action '%s'", run.Region, a.Name)
 	}
+	revision := ""
+	if r := e.Reported; r != nil && r.Stage == run.Stage && r.Action == run.Action { // S-105
+		run.Revision, revision = &r.Revision, r.ID
+	}
 	for _, out := range a.OutputArtifacts {
 		run.Outputs = append(run.Outputs, pipeline.Artifact{ // S-287, S-289
-			Name: out.Name, Bucket: store.Location, Producer: run.ID,
+			Name: out.Name, Bucket: store.Location, Producer: run.ID, Revision: revision,
 			Key: pipeline.ArtifactKey(st.s.Name, out.Name, st.random()),
 		})
 	}

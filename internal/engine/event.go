@@ -14,9 +14,18 @@ type Start struct {
 	Trigger   pipeline.Trigger
 	Variables []pipeline.Variable
 	Overrides []pipeline.SourceRevisionOverride
+	// Reported is the revision that a source action was told of (S-105).
+	Reported *Reported
 	// Detected marks a start that no caller waits for: where an API call would be refused,
 	// an execution is recorded that failed (S-104).
 	Detected bool
+}
+
+// Reported is a revision of a source that somebody told of instead of having it looked for.
+type Reported struct {
+	Stage  string `json:"stage"`
+	Action string `json:"action"`
+	pipeline.Revision
 }
 
 // Update replaces the structure (S-62). Definition is normalised, valid and carries the

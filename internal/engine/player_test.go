@@ -52,7 +52,7 @@ func newPlayer(t *testing.T) *player {
 //	                                                         defines; then one line a stage
 //	update  [mode=…] …                                       puts a new version in force
 //	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]]
-//	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [detected]
+//	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [reported=STAGE/ACTION:REVISION] [detected]
 //	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]
 //	approve|reject eN STAGE/ACTION [token=…]
 //	retry eN STAGE MODE · stop eN [abandon] · disable|enable STAGE [Outbound]
@@ -221,6 +221,11 @@ func (p *player) start(args []string) Event {
 		case a == "detected":
 			ev.Detected = true
 			ev.Trigger = pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges}
+		case name == "reported":
+			where, id, _ := strings.Cut(value, ":")
+			stage, action, _ := strings.Cut(where, "/")
+			ev.Trigger.Type = pipeline.TriggerPutActionRevision
+			ev.Reported = &Reported{Stage: stage, Action: action, Revision: pipeline.Revision{ID: id}}
 		case name == "override":
 			f := strings.SplitN(value, ":", 3)
 			ev.Overrides = append(ev.Overrides, pipeline.SourceRevisionOverride{ActionName: f[0], RevisionType: f[1], RevisionValue: f[2]})

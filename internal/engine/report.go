@@ -73,10 +73,10 @@ func (st *step) succeed(ev Succeed) error {
 			"The output variables of action '%s' have %d bytes; at most %d are allowed", run.Action, size, limit)
 	}
 	st.note(run, ev.Result)
-	run.Variables, run.Revision = ev.Variables, ev.Revision
+	run.Variables, run.Revision = ev.Variables, cmp.Or(ev.Revision, run.Revision)
 	revision := ""
-	if ev.Revision != nil {
-		revision = ev.Revision.ID
+	if run.Revision != nil {
+		revision = run.Revision.ID
 		if run.Type.Category == pipeline.CategorySource {
 			revise(e, run)
 		}

@@ -13,11 +13,14 @@ func (st *step) start(ev Start) error {
 	e := &Execution{
 		ID: pipeline.ExecutionID(st.id()), Order: st.s.NextOrder, Mode: d.ExecutionMode, Version: st.s.Version,
 		Type: pipeline.ExecutionStandard, Status: pipeline.InProgress, Started: st.now,
-		Trigger: ev.Trigger, Overrides: ev.Overrides, Attempt: 1,
+		Trigger: ev.Trigger, Overrides: ev.Overrides, Reported: ev.Reported, Attempt: 1,
 		Stage: d.Stages[0].Name, Position: Left,
 		Runs: map[string]*StageRun{}, Artifacts: map[string]pipeline.Artifact{}, Outputs: map[string]map[string]string{},
 	}
 	problem := checkOverrides(d, ev)
+	if err := CheckReported(d, ev.Reported); err != nil {
+		return err
+	}
 	if problem == nil {
 		e.Variables, problem = resolveVariables(d, ev.Variables)
 	}
@@ -95,6 +98,29 @@ func resolveVariables(d *pipeline.Declaration, given []pipeline.Variable) ([]pip
 		}
 	}
 	return out, nil
+}
+
+// CheckReported refuses, with a *fault.Error, a revision of what is no source, or is one that
+// this server looks at itself: such a source would take what it finds, whatever it was told
+// (S-105).
+func CheckReported(d *pipeline.Declaration, r *Reported) error {
+	if r == nil {
+		return nil
+	}
+	stage, _, ok := d.Stage(r.Stage)
+	if !ok {
+		return fault.New("StageNotFoundException", "The pipeline '%s' does not have a stage with name '%s'", d.Name, r.Stage)
+	}
+	a, ok := stage.Action(r.Action)
+	if !ok {
+		return fault.New("ActionNotFoundException", "The stage '%s' of pipeline '%s' does not have an action with name '%s'", r.Stage, d.Name, r.Action)
+	}
+	if a.ActionTypeID.Category != pipeline.CategorySource || a.ActionTypeID.Owner == pipeline.OwnerAWS {
+		return fault.New("ValidationException",
+			"Revisions can only be reported for source actions of custom types; the action '%s' is of the type %s/%s/%s. Use StartPipelineExecution, with sourceRevisions to choose one.",
+			r.Action, a.ActionTypeID.Category, a.ActionTypeID.Owner, a.ActionTypeID.Provider)
+	}
+	return nil
 }
 
 // overrideTypes are the revision types that fit each source provider (S-99).

@@ -147,6 +147,7 @@ type Execution struct {
 
 	Variables         []pipeline.Variable               `json:"variables,omitempty"`
 	Overrides         []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
+	Reported          *Reported                         `json:"reported,omitempty"`
 	SourceRevisions   []pipeline.SourceRevision         `json:"sourceRevisions,omitempty"`
 	ArtifactRevisions []ArtifactRevision                `json:"artifactRevisions,omitempty"`
 

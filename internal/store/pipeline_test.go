@@ -182,6 +182,7 @@ func TestDeletePipelineLeavesNoRow(t *testing.T) {
 				return errors.Join(
 					tx.PutSources(ctx, id, []store.Source{{PipelineID: id, Action: "A", Resource: "arn:r", Detail: "main"}}),
 					tx.PutStartToken(ctx, id, store.StartToken{Token: "t", Execution: "e", Arguments: "[]"}, time.Hour),
+					tx.PutRevision(ctx, id, "A", "r1", "e", 1),
 					tx.SetTimer(ctx, store.Timer{Run: pipeline.ActionExecutionID("run of " + id), PipelineID: id, At: tx.Now()}),
 					tx.InsertJob(ctx, id, engine.Job{ID: pipeline.JobID("job of " + id), Type: workType}, "", tx.Now()),
 					tx.PutTag(ctx, s.ARN(), pipeline.Tag{Key: "k", Value: "v"}))
