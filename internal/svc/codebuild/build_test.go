@@ -227,7 +227,8 @@ func TestServerDied(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := start(t, db, fake.Runner{})
 		b.project()
-		run := b.inline("version: 0.2\nphases: {build: {commands: ['sleep 600']}}")
+		token := func(in *api.StartBuildInput) { in.IdempotencyToken = "t" }
+		run := b.inline("version: 0.2\nphases: {build: {commands: ['sleep 600']}}", token)
 		b.until(run.Id, func(now *api.Build) bool { return now.CurrentPhase == "BUILD" })
 		other := start(t, db, fake.Runner{}, func(d *codebuild.Deps) { d.Node = "n2" })
 		other.end(other.inline("version: 0.2\nphases: {}").Id)
@@ -236,6 +237,9 @@ func TestServerDied(t *testing.T) {
 		}
 		// A second room with the node's name sees what a restart after a crash sees.
 		next := start(t, db, fake.Runner{})
+		if same := next.inline("version: 0.2\nphases: {}", token); same.Id != run.Id || !*same.BuildComplete {
+			t.Errorf("the token's build: %+v", same)
+		}
 		done := next.end(run.Id)
 		last := done.Phases[len(done.Phases)-2]
 		if done.BuildStatus != "FAULT" || last.PhaseStatus != "FAULT" || !strings.Contains(last.Contexts[0].Message, "server that ran this build stopped") {

@@ -35,6 +35,9 @@ func openDoc(row store.CodeBuildBuild) (*buildDoc, error) {
 	return &d, err
 }
 
+// errSameBuild undoes a start whose token has been used.
+var errSameBuild = errors.New("the token has started a build already")
+
 // StartBuild implements the API. The same idempotency token gives the same build, however
 // much later: a pipeline that comes back after a crash must not build twice.
 func (r *Room) StartBuild(ctx context.Context, in *api.StartBuildInput) (*api.StartBuildOutput, error) {
@@ -92,7 +95,7 @@ func (r *Room) start(ctx context.Context, c auth.Caller, in api.StartBuildInput)
 		return tx.AddCodeBuildBuild(ctx, row)
 	})
 	if errors.Is(err, errSameBuild) {
-		return r.current(row)
+		return r.same(ctx, c, row)
 	}
 	if err != nil {
 		return nil, err
@@ -100,6 +103,19 @@ func (r *Room) start(ctx context.Context, c auth.Caller, in api.StartBuildInput)
 	answer := doc.Build.clone()
 	r.enqueue(r.newBuild(row, doc))
 	return answer, nil
+}
+
+// same gives the build that a token has started before. One that this node was running when
+// it died is about to be ended: who asks must not take it for a build in progress.
+func (r *Room) same(ctx context.Context, c auth.Caller, row store.CodeBuildBuild) (*api.Build, error) {
+	if !row.Complete && row.Node == r.deps.Node && r.find(buildARN(row.Account, row.Region, row.ID)) == nil {
+		select {
+		case <-r.buried:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return r.get(ctx, c, row.ID)
 }
 
 // room refuses a build over the project's own limit.

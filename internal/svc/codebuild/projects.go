@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -348,5 +347,3 @@ func (r *Room) ListProjects(ctx context.Context, in *api.ListProjectsInput) (*ap
 	}
 	return out, err
 }
-
-var errSameBuild = errors.New("the token has started a build already")

@@ -61,6 +61,8 @@ type Room struct {
 	queue   []*build          // first come, first served
 	running int
 	ctx     context.Context // of Run; nil before
+	born    time.Time       // no build of this life is older
+	buried  chan struct{}   // closed when the builds of the node's last life are ended
 	builds  sync.WaitGroup
 }
 
@@ -75,7 +77,7 @@ func New(deps Deps) *Room {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	deps.MaxBuilds = cmp.Or(deps.MaxBuilds, max(4, 2*runtime.NumCPU()))
-	return &Room{deps: deps, live: map[string]*build{}, creds: newCredentialServer()}
+	return &Room{deps: deps, live: map[string]*build{}, creds: newCredentialServer(), buried: make(chan struct{}), born: time.Now().Truncate(time.Microsecond)}
 }
 
 var (
@@ -86,7 +88,7 @@ var (
 )
 
 // Run ends the builds this node left unfinished, then runs builds until ctx ends; then it
-// stops the running ones and returns when none is left.
+// stops the running ones and returns when none is left. It is called once.
 func (r *Room) Run(ctx context.Context) error {
 	if err := r.clear(); err != nil {
 		return fmt.Errorf("codebuild: %w", err)
@@ -97,6 +99,7 @@ func (r *Room) Run(ctx context.Context) error {
 		return fmt.Errorf("codebuild: %w", err)
 	}
 	defer r.creds.stop()
+	close(r.buried)
 	r.mu.Lock()
 	r.ctx = ctx
 	r.dispatch()
@@ -144,7 +147,7 @@ func (r *Room) bury(ctx context.Context) error {
 		return err
 	}
 	for _, row := range dead {
-		if r.find(buildARN(row.Account, row.Region, row.ID)) != nil {
+		if !row.Started.Before(r.born) {
 			continue // started by a request that was faster than Run
 		}
 		doc, err := openDoc(row)
