@@ -139,15 +139,18 @@ func (c *Conductor) DeleteTx(ctx context.Context, tx *store.Tx, pipelineID strin
 func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
 	s.Attached.Catalogue = c.Catalogue(ctx, tx, s.Account, s.Region)
 	s.Attached.Limits = c.limits
-	if retry, ok := ev.(engine.Retry); ok && s.Executions[retry.Execution] == nil {
-		past, err := tx.Execution(ctx, pipelineID, retry.Execution)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		retry.Past = past
-		ev = retry
-	}
 	next, effects, err := engine.Step(s, tx.Now(), ev)
+	for missing := new(engine.Missing); errors.As(err, &missing); {
+		past, found := tx.Execution(ctx, pipelineID, missing.Execution)
+		if found != nil && !errors.Is(found, store.ErrNotFound) {
+			return nil, found
+		}
+		if s.Attached.Past == nil {
+			s.Attached.Past = map[pipeline.ExecutionID]*engine.Execution{}
+		}
+		s.Attached.Past[missing.Execution] = past // nil if there is none
+		next, effects, err = engine.Step(s, tx.Now(), ev)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -21,10 +21,7 @@ func (st *step) retry(ev Retry) error {
 	refuse := func(why string) error {
 		return fault.New("StageNotRetryableException", "The stage '%s' cannot be retried for execution '%s': %s", ev.Stage, ev.Execution, why)
 	}
-	e := st.s.Executions[ev.Execution]
-	if e == nil && ev.Past != nil && ev.Past.ID == ev.Execution {
-		e = ev.Past.clone()
-	}
+	e := st.find(ev.Execution)
 	switch {
 	case e == nil: // S-175
 		return st.notLatest(ev)
@@ -223,6 +220,7 @@ func (st *step) matchStages(d *pipeline.Declaration) {
 		if stage == nil {
 			stage = &StageState{}
 		}
+		stage.Target = "" // S-185: it was started in a version before
 		maps.DeleteFunc(stage.Actions, func(name string, _ *ActionRun) bool { return !hasAction(d, def.Name, name) })
 		st.s.Stages[def.Name] = stage
 	}

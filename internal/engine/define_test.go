@@ -64,6 +64,10 @@ func (p *player) define(args, lines []string, version int) *pipeline.Declaration
 				}
 				continue
 			}
+			if word == "!rollback" {
+				s.OnFailure = &pipeline.FailureConditions{Result: "ROLLBACK"}
+				continue
+			}
 			s.Actions = append(s.Actions, action(word, i == 0))
 		}
 		d.Stages = append(d.Stages, s)

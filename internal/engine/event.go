@@ -53,9 +53,14 @@ type Retry struct {
 	Stage     string
 	Execution pipeline.ExecutionID
 	Mode      pipeline.RetryMode
-	// Past is the execution as history has it if it is not live, and nil if there is none.
-	// In PARALLEL mode any past execution can be retried, so the state does not keep them.
-	Past *Execution
+}
+
+// Rollback starts an execution that runs Stage with the source revisions, artifacts and
+// variables of Target (S-182).
+type Rollback struct {
+	Stage  string
+	Target pipeline.ExecutionID
+	By     string
 }
 
 // Approve answers a pending approval (S-223). Status is Approved or Rejected.
@@ -117,6 +122,7 @@ func (DisableTransition) event() {}
 func (EnableTransition) event()  {}
 func (Stop) event()              {}
 func (Retry) event()             {}
+func (Rollback) event()          {}
 func (Approve) event()           {}
 func (Progress) event()          {}
 func (Succeed) event()           {}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,11 +52,11 @@ func newPlayer(t *testing.T) *player {
 //	pipeline [mode=QUEUED] [type=V1] [var=NAME[:DEFAULT]]… [stores=REGION,…] [limit=N]
 //	                                                         defines; then one line a stage
 //	update  [mode=…] …                                       puts a new version in force
-//	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]]
+//	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]|!rollback]
 //	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [reported=STAGE/ACTION:REVISION] [detected]
 //	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]
 //	approve|reject eN STAGE/ACTION [token=…]
-//	retry eN STAGE MODE · stop eN [abandon] · disable|enable STAGE [Outbound]
+//	retry eN STAGE MODE · rollback STAGE eN · stop eN [abandon] · disable|enable STAGE [Outbound]
 //	note eN STAGE/ACTION NAME                                keeps the present token under a name
 //	wait DURATION                                            and fires what is due
 //	wake eN STAGE/ACTION                                     fires too early or too late
@@ -85,8 +86,9 @@ func (p *player) do(lines []string) string {
 	case "approve", "reject":
 		ev = p.approval(verb, args)
 	case "retry":
-		id := p.execution(args[0])
-		ev = Retry{Execution: id, Stage: args[1], Mode: pipeline.RetryMode(args[2]), Past: p.past[id]}
+		ev = Retry{Execution: p.execution(args[0]), Stage: args[1], Mode: pipeline.RetryMode(args[2])}
+	case "rollback":
+		ev = Rollback{Stage: args[0], Target: p.execution(args[1]), By: "arn:operator"}
 	case "stop":
 		ev = Stop{Execution: p.execution(args[0]), Abandon: len(args) > 1, Reason: "because"}
 	case "disable", "enable":
@@ -122,6 +124,13 @@ func (p *player) step(ev Event) string {
 	s.Attached.Limits = p.limits
 	before := dump(p.t, s, nil)
 	next, effects, err := Step(s, p.now, ev)
+	for missing := new(Missing); errors.As(err, &missing); {
+		if next != s || effects != nil {
+			p.t.Errorf("%T misses something and gave a state or effects", ev)
+		}
+		s.Attached.Past = map[pipeline.ExecutionID]*Execution{missing.Execution: p.past[missing.Execution]}
+		next, effects, err = Step(s, p.now, ev)
+	}
 	if dump(p.t, s, nil) != before {
 		p.t.Errorf("%T changed the state it was given", ev)
 	}

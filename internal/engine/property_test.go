@@ -71,6 +71,10 @@ func (w *world) finish() {
 func (w *world) replay() {
 	s := w.first
 	for i, h := range w.history {
+		s.Attached.Past = nil
+		if h.attached != nil {
+			s.Attached.Past = map[pipeline.ExecutionID]*Execution{h.attached.ID: h.attached}
+		}
 		next, effects, err := Step(s, h.at, h.event)
 		if err != nil {
 			w.t.Fatalf("event %d, %T, is refused when played again: %v", i, h.event, err)
@@ -157,8 +161,8 @@ func everyone(s *State) map[pipeline.ExecutionID]*Execution {
 // got lost.
 func (w *world) touched(before *State, ev Event) {
 	was, is := everyone(&State{Executions: before.Executions}), everyone(w.s)
-	if retry, ok := ev.(Retry); ok && retry.Past != nil {
-		was[retry.Past.ID] = retry.Past
+	if _, retry := ev.(Retry); retry && w.attached != nil {
+		was[w.attached.ID] = w.attached
 	}
 	for id, e := range was {
 		if is[id] == nil {
@@ -224,6 +228,26 @@ func (w *world) statuses(before *State, ev Event) {
 	for id, run := range runsOf(before) {
 		if now := runs[id]; now != nil && run.Status != pipeline.InProgress && text(w.t, now) != text(w.t, run) {
 			w.t.Fatalf("%T changed action execution %s, which had ended", ev, id)
+		}
+	}
+}
+
+// rollbacks says that a rollback visits its stage and no other, never waits, and repeats an
+// ordinary execution of its own version (S-182, S-183, S-185, S-187).
+func (w *world) rollbacks() {
+	for id, e := range everyone(w.s) {
+		if e.Type != pipeline.ExecutionRollback {
+			continue
+		}
+		target := w.s.Executions[e.RollbackTarget]
+		if target == nil {
+			target = w.past[e.RollbackTarget]
+		}
+		if len(e.Runs) != 1 || e.Runs[e.Stage] == nil || e.Position == Waiting || e.Mode == pipeline.Parallel {
+			w.t.Fatalf("the rollback %s has %d visits and is %s", id, len(e.Runs), e.Position)
+		}
+		if target != nil && (target.Version != e.Version || target.Type != pipeline.ExecutionStandard || target.Runs[e.Stage].Status != pipeline.Succeeded) {
+			w.t.Fatalf("the rollback %s goes to %s, which is no target", id, e.RollbackTarget)
 		}
 	}
 }

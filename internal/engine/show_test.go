@@ -196,7 +196,7 @@ func (p *player) stage(st *StageState) string {
 		parts = append(parts, p.names[x.ID]+" waited and is "+string(x.Status))
 	}
 	if x := st.Latest; x != nil {
-		parts = append(parts, "latest "+p.names[x.ID]+" "+string(x.Status))
+		parts = append(parts, strings.TrimSpace("latest "+p.names[x.ID]+" "+string(x.Status)+" "+strings.TrimPrefix(x.Type, pipeline.ExecutionStandard)))
 	}
 	if st.Holder != "" {
 		parts = append(parts, "locked by "+p.names[st.Holder])
@@ -251,6 +251,9 @@ func (p *player) told(e *Execution) string {
 	line := string(e.Status)
 	if e.Version > 1 {
 		line = fmt.Sprintf("v%d %s", e.Version, line)
+	}
+	if e.RollbackTarget != "" {
+		line = string(e.Type) + " to " + p.names[e.RollbackTarget] + " " + line
 	}
 	if e.Attempt > 1 {
 		line += fmt.Sprintf(" attempt %d", e.Attempt)

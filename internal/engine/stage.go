@@ -127,17 +127,25 @@ func (st *step) advance(e *Execution) {
 	case st.startGroup(e, def, running):
 	default: // S-112
 		st.setStage(e, pipeline.Succeeded)
-		st.emitStage(e, "SUCCEEDED")
-		st.release(e)
-		if d := st.s.Attached.Definitions[e.Version]; i+1 < len(d.Stages) {
-			st.arrive(e, i+1) // S-108
-		} else {
-			e.Status = pipeline.Succeeded
-			st.touch(e)
-			st.emitPipeline(e, "SUCCEEDED")
-		}
-		st.admit(def.Name)
+		st.remember(e)
+		st.leave(e, i)
 	}
+}
+
+// leave takes an execution that is done with stage i on to the next, if there is one for it
+// (S-108): a rollback ends with its stage (S-183, Q-16).
+func (st *step) leave(e *Execution, i int) {
+	name := e.Stage
+	st.emitStage(e, "SUCCEEDED")
+	st.release(e)
+	if d := st.s.Attached.Definitions[e.Version]; i+1 < len(d.Stages) && e.Type != pipeline.ExecutionRollback {
+		st.arrive(e, i+1)
+	} else {
+		e.Status = pipeline.Succeeded
+		st.touch(e)
+		st.emitPipeline(e, "SUCCEEDED")
+	}
+	st.admit(name)
 }
 
 // startGroup starts the actions of the lowest group that has not wholly succeeded and says
@@ -173,7 +181,7 @@ func (st *step) startGroup(e *Execution, def *pipeline.Stage, running int) bool 
 // automatic retry keeps the stage locked and begins at once, once per stage (S-130, S-180).
 func (st *step) stageFailed(e *Execution, def *pipeline.Stage) {
 	run := e.Runs[e.Stage]
-	if f := def.OnFailure; f != nil && f.Result == "RETRY" && run.Automatic == 0 && e.Type == pipeline.ExecutionStandard {
+	if f := def.OnFailure; f != nil && f.Result == pipeline.ResultRetry && run.Automatic == 0 && e.Type == pipeline.ExecutionStandard {
 		mode := pipeline.FailedActions
 		if f.RetryConfiguration != nil && f.RetryConfiguration.RetryMode != "" {
 			mode = f.RetryConfiguration.RetryMode
@@ -182,9 +190,20 @@ func (st *step) stageFailed(e *Execution, def *pipeline.Stage) {
 		st.again(e, mode, "AutomatedStageRetry")
 		return
 	}
+	st.failStage(e, def.OnFailure != nil && def.OnFailure.Result == pipeline.ResultRollback)
+}
+
+// failStage ends a stage and its execution as Failed. If it is to be rolled back and can be,
+// the rollback takes the stage before anybody else (S-187, S-188).
+func (st *step) failStage(e *Execution, back bool) {
 	st.setStage(e, pipeline.Failed)
 	st.emitStage(e, "FAILED")
-	st.end(e, pipeline.Failed, "FAILED")
+	e.Status = pipeline.Failed
+	st.release(e)
+	st.emitPipeline(e, "FAILED")
+	if !back || !st.rollBack(e) {
+		st.admit(e.Stage)
+	}
 }
 
 // end gives an execution that is inside a stage its final status and unlocks the stage, so

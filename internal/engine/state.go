@@ -43,7 +43,7 @@ type State struct {
 
 	// Executions are the live ones. They are stored in rows of their own.
 	Executions map[pipeline.ExecutionID]*Execution `json:"-"`
-	// Started is the execution the last step started, if any.
+	// Started is the execution that the last event asked for, if it asked for one.
 	Started pipeline.ExecutionID `json:"-"`
 	// Retired are executions that stopped being live in the last step: they are history.
 	Retired []*Execution `json:"-"`
@@ -60,6 +60,9 @@ type Attached struct {
 	Definitions map[int]*pipeline.Declaration
 	Catalogue   pipeline.Catalogue
 	Limits      pipeline.Limits
+	// Past holds the executions of history that a step said it is Missing; nil is one that
+	// history does not have. A step that succeeds forgets them.
+	Past map[pipeline.ExecutionID]*Execution
 }
 
 // StageState is the part of a stage that outlives its executions.
@@ -76,6 +79,9 @@ type StageState struct {
 	Latest *StageExecution `json:"latest,omitempty"`
 	// Retry counts the retries of Latest; nil before the first (S-176).
 	Retry *RetryMetadata `json:"retry,omitempty"`
+	// Target is the newest execution of the present version that succeeded here, to which an
+	// automatic rollback goes back (S-188).
+	Target pipeline.ExecutionID `json:"target,omitempty"`
 	// Actions holds the latest run of each action in any execution (S-121).
 	Actions map[string]*ActionRun `json:"actions,omitempty"`
 	// Answered are the approvals that were answered here last, to tell a second answer from

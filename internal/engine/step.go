@@ -16,7 +16,8 @@ import (
 
 // Step applies one event to a state. On success it gives the next state, which shares
 // nothing changeable with s, and the effects in the order they came about. On refusal the
-// error is a *fault.Error, the effects are nil and the state is s itself.
+// error is a *fault.Error, the effects are nil and the state is s itself. The same with an
+// error of type *Missing says that the step must be told of a past execution first.
 //
 // In the next state every record changed by this step has Touched == Seq; executions that
 // are no longer live are in Retired and action executions replaced by a retry in Ended.
@@ -39,6 +40,8 @@ func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
 		err = st.stop(ev)
 	case Retry:
 		err = st.retry(ev)
+	case Rollback:
+		err = st.rollback(ev)
 	case Approve:
 		err = st.approve(ev)
 	case Progress:
@@ -54,11 +57,25 @@ func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
 	default:
 		err = fmt.Errorf("engine: unknown event %T", ev)
 	}
+	if st.missing != nil {
+		err = st.missing
+	}
 	if err != nil {
 		return s, nil, err
 	}
 	st.retire()
+	st.s.Attached.Past = nil
 	return st.s, st.effects, nil
+}
+
+// Missing is the error of a step that depends on a past execution which is not attached. The
+// caller attaches it, or nil if history has none, and steps again. It is rare: a retry in
+// PARALLEL mode, where the state does not keep what can be retried, or a rollback.
+type Missing struct{ Execution pipeline.ExecutionID }
+
+// Error says what is missing.
+func (m *Missing) Error() string {
+	return "engine: the past execution " + string(m.Execution) + " is not attached"
 }
 
 // step is one application of an event to a private copy of the state.
@@ -68,6 +85,8 @@ type step struct {
 	limits  pipeline.Limits
 	effects []Effect
 	ids     int
+	// missing makes the step fail in the end, whatever else it did.
+	missing *Missing
 }
 
 func (st *step) effect(e Effect) { st.effects = append(st.effects, e) }
@@ -99,6 +118,21 @@ func (st *step) touch(e *Execution) {
 	e.Updated, e.Touched = st.now, st.s.Seq
 }
 
+// find gives an execution, live or past, and nil if there is none or it must be attached first.
+func (st *step) find(id pipeline.ExecutionID) *Execution {
+	if e := st.s.Executions[id]; e != nil {
+		return e
+	}
+	past, attached := st.s.Attached.Past[id]
+	if !attached {
+		st.missing = &Missing{id}
+	}
+	if past == nil {
+		return nil
+	}
+	return past.clone()
+}
+
 // stageOf is the definition of the stage an execution is at, in the execution's own version.
 func (st *step) stageOf(e *Execution) (*pipeline.Stage, int) {
 	def, i, _ := st.s.Attached.Definitions[e.Version].Stage(e.Stage)
@@ -114,7 +148,7 @@ func (st *step) knownStage(name string) (*StageState, error) {
 }
 
 // retire moves executions that ended out of the live ones, except failed and stopped ones
-// that a retry without Past can reach.
+// that can be retried without a look into history.
 func (st *step) retire() {
 	for _, e := range st.s.ordered() {
 		if e.Position != Left {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,12 +36,15 @@ type world struct {
 	known  []pipeline.ExecutionID
 	ids    map[string]bool
 	told   map[pipeline.ExecutionID]*news
+	// attached is the past execution that the last step had to know.
+	attached *Execution
 }
 
 type happening struct {
-	at    time.Time
-	event Event
-	after string
+	at       time.Time
+	event    Event
+	attached *Execution
+	after    string
 }
 
 func newWorld(t *rapid.T) *world {
@@ -82,7 +86,11 @@ func drawDefinition(t *rapid.T, version int) *pipeline.Declaration {
 		for _, a := range s.Actions {
 			made = append(made, a.Namespace)
 		}
-		switch rapid.IntRange(0, 5).Draw(t, "retry") {
+		switch rapid.IntRange(0, 5).Draw(t, "failure") {
+		case 2, 3:
+			if d.ExecutionMode != pipeline.Parallel { // S-31
+				s.OnFailure = &pipeline.FailureConditions{Result: "ROLLBACK"}
+			}
 		case 0:
 			s.OnFailure = &pipeline.FailureConditions{Result: "RETRY"}
 		case 1:
@@ -107,14 +115,14 @@ func (w *world) draw() Event {
 			stage = e.Stage
 		}
 	}
-	switch rapid.IntRange(0, 22).Draw(t, "event") {
+	switch rapid.IntRange(0, 24).Draw(t, "event") {
 	case 0, 1, 2:
 		return Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution}, Detected: rapid.Bool().Draw(t, "detected")}
 	case 3:
 		return Stop{Execution: execution, Abandon: rapid.Bool().Draw(t, "abandon")}
 	case 4, 5:
 		mode := rapid.SampledFrom([]pipeline.RetryMode{pipeline.FailedActions, pipeline.AllActions}).Draw(t, "mode")
-		return Retry{Stage: stage, Execution: execution, Mode: mode, Past: w.past[execution]}
+		return Retry{Stage: stage, Execution: execution, Mode: mode}
 	case 6:
 		return DisableTransition{Stage: stage, Direction: rapid.SampledFrom([]string{"Inbound", "Outbound"}).Draw(t, "direction")}
 	case 7, 8:
@@ -131,6 +139,8 @@ func (w *world) draw() Event {
 			a.Status = rapid.SampledFrom([]string{"Approved", "Approved", "Rejected"}).Draw(t, "answer")
 			return a
 		}
+	case 14, 15:
+		return Rollback{Stage: stage, Target: execution}
 	case 13:
 		if len(w.dead) > 0 {
 			return w.report(rapid.SampledFrom(w.dead).Draw(t, "dead job"))
@@ -176,11 +186,11 @@ func (w *world) report(job JobRef) Event {
 func (w *world) apply(ev Event) {
 	before := w.s
 	text := dump(w.t, before, nil)
-	next, effects, err := Step(before, w.now, ev)
+	next, effects, err := w.step(before, ev)
 	if now := dump(w.t, before, nil); now != text {
 		w.t.Fatalf("%T changed the state it was given", ev)
 	}
-	restored, effects2, err2 := Step(saved(w.t, before), w.now, ev)
+	restored, effects2, err2 := w.step(saved(w.t, before), ev)
 	if (err == nil) != (err2 == nil) {
 		w.t.Fatalf("%T on the saved state: %v and %v", ev, err, err2)
 	}
@@ -194,7 +204,7 @@ func (w *world) apply(ev Event) {
 	if got := dump(w.t, restored, effects2); got != after {
 		w.t.Fatalf("%T on the saved state gives another outcome:\n%s\n%s", ev, after, got)
 	}
-	w.history = append(w.history, happening{w.now, ev, after})
+	w.history = append(w.history, happening{w.now, ev, w.attached, after})
 	w.s = next
 	w.perform(effects)
 	if _, deleted := ev.(Delete); !deleted {
@@ -203,6 +213,7 @@ func (w *world) apply(ev Event) {
 	w.touched(before, ev)
 	w.statuses(before, ev)
 	w.orders(before)
+	w.rollbacks()
 	if err := Check(next); err != nil {
 		w.t.Fatalf("after %T: %v", ev, err)
 	}
@@ -217,6 +228,18 @@ func (w *world) apply(ev Event) {
 		w.past[e.ID] = new(Execution)
 		reread(w.t, e, w.past[e.ID])
 	}
+}
+
+// step is Step with the past execution that it misses.
+func (w *world) step(s *State, ev Event) (*State, []Effect, error) {
+	w.attached, s.Attached.Past = nil, nil
+	next, effects, err := Step(s, w.now, ev)
+	for missing := new(Missing); errors.As(err, &missing); {
+		w.attached = w.past[missing.Execution]
+		s.Attached.Past = map[pipeline.ExecutionID]*Execution{missing.Execution: w.attached}
+		next, effects, err = Step(s, w.now, ev)
+	}
+	return next, effects, err
 }
 
 func (w *world) newID(id string) {

@@ -43,6 +43,19 @@ func (r *Room) RetryStageExecution(ctx context.Context, in *api.RetryStageExecut
 	return &api.RetryStageExecutionOutput{PipelineExecutionId: in.PipelineExecutionId}, nil
 }
 
+// RollbackStage runs a stage with what an earlier execution had there (A-38, S-184).
+func (r *Room) RollbackStage(ctx context.Context, in *api.RollbackStageInput) (*api.RollbackStageOutput, error) {
+	c, err := allow(ctx, "RollbackStage", in.PipelineName, in.StageName)
+	if err != nil {
+		return nil, err
+	}
+	after, err := r.apply(ctx, c, in.PipelineName, engine.Rollback{Stage: in.StageName, Target: pipeline.ExecutionID(in.TargetPipelineExecutionId), By: c.ARN})
+	if err != nil {
+		return nil, err
+	}
+	return &api.RollbackStageOutput{PipelineExecutionId: string(after.Started)}, nil
+}
+
 // PutApprovalResult answers a pending approval (A-30, S-223). It is authorised on the
 // action, not on the pipeline (S-228).
 func (r *Room) PutApprovalResult(ctx context.Context, in *api.PutApprovalResultInput) (*api.PutApprovalResultOutput, error) {

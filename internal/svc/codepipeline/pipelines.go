@@ -112,9 +112,9 @@ func (r *Room) accept(ctx context.Context, tx *store.Tx, c auth.Caller, in *api.
 // unsupported refuses what this server would not do, instead of accepting and ignoring it.
 func unsupported(d *pipeline.Declaration) error {
 	for _, s := range d.Stages {
-		if s.BeforeEntry != nil || s.OnSuccess != nil || s.OnFailure != nil && s.OnFailure.Result != "RETRY" {
+		if s.BeforeEntry != nil || s.OnSuccess != nil || s.OnFailure != nil && s.OnFailure.Result == "" {
 			return fault.New("InvalidStageDeclarationException",
-				"The stage '%s' has conditions or a rollback, which this server does not evaluate yet. Remove beforeEntry, onSuccess and onFailure (only an onFailure result of RETRY is supported).", s.Name)
+				"The stage '%s' has conditions, which this server does not evaluate yet. Remove beforeEntry, onSuccess and the conditions of onFailure.", s.Name)
 		}
 	}
 	return nil

@@ -207,14 +207,14 @@ func TestVersions(t *testing.T) {
 
 func drop[T any](_ T, err error) error { return err }
 
-// S-8, S-11 and the features this server does not have yet: nothing is stored.
+// S-8, S-11, S-199: nothing is stored.
 func TestRefusedDefinitions(t *testing.T) {
 	each(t, func(w *world) {
 		w.workerType()
 		for class, spoil := range map[string]func(*api.PipelineDeclaration){
 			"InvalidStructureException": func(d *api.PipelineDeclaration) { d.RoleArn = "arn:aws:iam::111111111111:role/nobody" },
 			"InvalidStageDeclarationException": func(d *api.PipelineDeclaration) {
-				d.Stages[1].OnFailure = &api.FailureConditions{Result: "ROLLBACK"}
+				d.Stages[1].OnFailure = &api.FailureConditions{Result: "SKIP"}
 				d.PipelineType = "V2"
 			},
 			"InvalidActionDeclarationException": func(d *api.PipelineDeclaration) { d.Stages[1].Actions[0].ActionTypeId.Provider = "Nobody" },
