@@ -32,7 +32,7 @@ func invokeTypes() []ActionType {
 			required("PipelineName", "Pipeline that is started.").identity(),
 			optional("SourceRevisions", "JSON list of source revisions the pipeline is started with."),
 			optional("Variables", "JSON list of variables the pipeline is started with."),
-		).v2Only().notRun(),
+		).v2Only(),
 		builtinType(CategoryInvoke, OwnerAWS, "InspectorScan", upTo(1), one, time.Hour,
 			choice("InspectorRunMode", "Whether source code or an image is scanned.", "SourceCodeScan", "ECRImageScan").must(),
 			optional("ECRRepositoryName", "Repository of the image."),

@@ -5,6 +5,7 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
+	"penstock/internal/provider/pipelineinvoke"
 	"penstock/internal/provider/s3deploy"
 	"penstock/internal/provider/s3source"
 )
@@ -16,5 +17,6 @@ func Providers() []provider.Provider {
 		s3deploy.New(),
 		s3source.New(),
 		codebuild.New(),
+		pipelineinvoke.New(),
 	}
 }
