@@ -127,7 +127,7 @@ func (a *App) connect(ctx context.Context) error {
 	}
 	door = awswire.New(awswire.Config{
 		Authenticate: a.auth.Authenticate, Services: a.rooms.services,
-		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit),
+		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit), Hooks: a.rooms.hooks,
 		Ready: func(ctx context.Context) error { return a.db.View(ctx, func(*store.Tx) error { return nil }) },
 		Log:   a.log,
 	})

@@ -33,6 +33,10 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files; both or none.
 	TLSCert string `setting:"tls-cert" usage:"PEM file of the certificate chain; with it the server speaks TLS only"`
 	TLSKey  string `setting:"tls-key" usage:"PEM file of the certificate's key"`
+	// WebhookSecrets is mask or echo: what stands in place of the secrets of webhooks.
+	WebhookSecrets string `setting:"webhook-secrets" usage:"mask or echo: whether ListWebhooks shows secrets, which Terraform wants to see"`
+	// GitHubURL is the REST API that webhooks are registered at.
+	GitHubURL string `setting:"github-url" usage:"address of GitHub's REST API, where webhooks of GitHub version 1 sources are registered"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
@@ -51,7 +55,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: defaultData(), Listen: "127.0.0.1:7788", Region: "us-east-1", Account: "000000000000",
-		LogFormat: "text", LogLevel: "info",
+		LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", GitHubURL: "https://api.github.com",
 	}
 }
 
@@ -79,6 +83,7 @@ var (
 func (c *Config) check() error {
 	var level slog.Level
 	public, err := url.Parse(c.PublicURL)
+	github, githubErr := url.Parse(c.GitHubURL)
 	switch {
 	case c.Data == "":
 		return errors.New("--data is needed: there is no home folder to choose one in")
@@ -90,6 +95,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("--log-format %q: text or json", c.LogFormat)
 	case level.UnmarshalText([]byte(c.LogLevel)) != nil:
 		return fmt.Errorf("--log-level %q: debug, info, warn or error", c.LogLevel)
+	case c.WebhookSecrets != "mask" && c.WebhookSecrets != "echo":
+		return fmt.Errorf("--webhook-secrets %q: mask or echo", c.WebhookSecrets)
+	case githubErr != nil || github.Scheme != "http" && github.Scheme != "https" || github.Host == "" || github.User != nil:
+		return fmt.Errorf("--github-url %q: it is like https://api.github.com", c.GitHubURL)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key are given together or not at all")
 	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"penstock/internal/api"
@@ -40,6 +42,7 @@ type rooms struct {
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
 	changes    *changes
+	hooks      http.Handler
 }
 
 // newRooms makes them. Rooms know each other only as services that are called.
@@ -70,11 +73,15 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
 	}
+	pipelines := a.newCodePipeline(r)
+	hooks := http.NewServeMux()
+	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)
+	r.hooks = hooks
 	r.services = []*api.Service{
 		codecommitapi.New(r.codecommit),
 		codebuildapi.New(r.codebuild),
 		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
-		codepipelineapi.New(a.newCodePipeline(r)),
+		codepipelineapi.New(pipelines),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 	}
@@ -110,6 +117,7 @@ func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {
 	}
 	return codepipeline.New(codepipeline.Deps{
 		DB: a.db, Conductor: r.conductor, Sources: sources, ArtifactCredentials: a.calls.forWorker, BucketRegion: a.bucketRegion,
+		PublicURL: a.URL, EchoSecrets: a.cfg.WebhookSecrets == "echo", GitHub: codepipeline.GitHub{URL: strings.TrimRight(a.cfg.GitHubURL, "/")}, Log: a.log,
 		CanAssume: func(ctx context.Context, role, source string) bool {
 			return yes(a.auth.CanAssumeFor(ctx, role, pipelineService, source))
 		},

@@ -43,8 +43,10 @@ type Config struct {
 	S3 http.Handler
 	// Git gets /v1/repos/… and authenticates itself.
 	Git http.Handler
-	// Web gets /webhooks/…, /console…, /metrics and whatever else an unsigned browser
-	// asks for, and authenticates itself.
+	// Hooks gets /webhooks/… and authenticates itself.
+	Hooks http.Handler
+	// Web gets /console…, /metrics and whatever else an unsigned browser asks for, and
+	// authenticates itself.
 	Web http.Handler
 	// Ready tells whether requests can be answered, for /readyz; nil is always.
 	Ready func(context.Context) error
@@ -118,6 +120,8 @@ func (x *exchange) serve() {
 		x.health(x.Ready)
 	case toGit:
 		x.Git.ServeHTTP(x.w, x.r)
+	case toHooks:
+		x.Hooks.ServeHTTP(x.w, x.r)
 	case toWeb:
 		x.Web.ServeHTTP(x.w, x.r)
 	case toS3:

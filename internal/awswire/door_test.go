@@ -81,7 +81,7 @@ func newDoor(p pipelines, change ...func(*awswire.Config)) *awswire.Door {
 			codepipeline.New(p), codecommit.New(codecommit.Unimplemented{}), codebuild.New(codebuild.Unimplemented{}),
 			logs.New(logs.Unimplemented{}), sts.New(tokens{}), iam.New(iam.Unimplemented{}),
 		},
-		S3: says("s3"), Git: says("git"), Web: says("web"),
+		S3: says("s3"), Git: says("git"), Web: says("web"), Hooks: says("hooks"),
 	}
 	for _, f := range change {
 		f(&c)
@@ -198,7 +198,7 @@ func TestRouting(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET /healthz": "ok\n", "GET /readyz": "ok\n",
 		"GET /v1/repos/r/info/refs?service=git-upload-pack": "git example.com /v1/repos/r/info/refs",
-		"POST /webhooks/w?t=x":                              "web example.com /webhooks/w",
+		"POST /webhooks/w?t=x":                              "hooks example.com /webhooks/w",
 		"GET /metrics":                                      "web example.com /metrics",
 		"GET /console/p":                                    "web example.com /console/p",
 		"GET /\nAccept: text/html,*/*":                      "web example.com /",

@@ -18,6 +18,7 @@ const (
 	toHealth
 	toReady
 	toGit
+	toHooks
 	toWeb
 	toS3
 	toJSON
@@ -130,8 +131,10 @@ func (d *Door) ownPath(r *http.Request) destination {
 		return toReady
 	case strings.HasPrefix(p, "/v1/repos/") && d.Git != nil:
 		return toGit
+	case strings.HasPrefix(p, "/webhooks/") && d.Hooks != nil:
+		return toHooks
 	case d.Web == nil:
-	case strings.HasPrefix(p, "/webhooks/"), strings.HasPrefix(p, "/console/"), p == "/console", p == "/metrics":
+	case strings.HasPrefix(p, "/console/"), p == "/console", p == "/metrics":
 		return toWeb
 	}
 	return nowhere

@@ -5,6 +5,7 @@ package codepipeline
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	api "penstock/internal/api/codepipeline"
@@ -34,18 +35,28 @@ type Deps struct {
 	// Sources lists what to watch for the sources of a definition, with what is there now
 	// as seen (S-237).
 	Sources func(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error)
+	// PublicURL is the address under which others reach the server, without a slash at the
+	// end; webhooks have it in their URLs.
+	PublicURL func() string
+	// EchoSecrets shows the secrets of webhooks instead of a mask (AQ-1).
+	EchoSecrets bool
+	GitHub      GitHub
+	// Log gets what no caller sees; nil is silence.
+	Log *slog.Logger
 }
 
 // Room implements the CodePipeline API. It is safe for concurrent use.
 type Room struct {
 	api.Unimplemented
 	Deps
+	// deliveries has a place for each delivery to a webhook that is read.
+	deliveries chan struct{}
 }
 
 // New makes the room.
 func New(d Deps) *Room {
 	d.Limits = d.Limits.OrDefault()
-	return &Room{Deps: d}
+	return &Room{Deps: d, deliveries: make(chan struct{}, maxDeliveries)}
 }
 
 // pipelineARN names a pipeline of the caller's account and Region.

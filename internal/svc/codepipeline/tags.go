@@ -68,7 +68,8 @@ func exists(ctx context.Context, tx *store.Tx, c auth.Caller, res pipeline.Resou
 			err = store.ErrNotFound
 		}
 	default:
-		what, name, err = "webhook", res.Webhook, store.ErrNotFound
+		what, name = "webhook", res.Webhook
+		_, err = tx.Webhook(ctx, c.Account, c.Region, res.Webhook)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return fault.New("ResourceNotFoundException", "The account with id '%s' does not include a %s with the name '%s'", c.Account, what, name)
