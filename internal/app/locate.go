@@ -83,7 +83,9 @@ func search(root *yaml.Node, message string) int {
 	for _, word := range words {
 		inner := named(scope, word)
 		if inner == nil {
-			others = append(others, word)
+			if len(word) > 1 { // numbers are everywhere
+				others = append(others, word)
+			}
 			continue
 		}
 		key, _ := member(inner, "name")
