@@ -111,24 +111,56 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	return typ, nil
 }
 
-// resolve expands the variable references of an action's configuration with the values of
-// the same execution (S-271 to S-278). It gives the reason when one cannot be resolved.
+// resolve expands the variable references of an action's configuration, commands and
+// environment with the values of the same execution (S-271 to S-278). It gives the reason when
+// one cannot be resolved.
 func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string {
-	lookup := st.lookup(e)
+	r := &resolver{st: st, action: a.Name, lookup: st.lookup(e)}
 	run.Resolved = make(map[string]string, len(a.Configuration))
-	size := 0
 	for _, key := range slices.Sorted(maps.Keys(a.Configuration)) {
-		value, missing, ok := pipeline.Expand(a.Configuration[key], lookup)
-		if !ok { // S-278
-			return fmt.Sprintf("The variable reference #{%s} in configuration '%s' of action '%s' cannot be resolved: no action of this execution has given that variable",
-				missing.Text, key, a.Name)
-		}
-		run.Resolved[key] = value
-		if size += len(key) + len(value); size > st.limits.ResolvedConfigurationBytes { // S-37, S-80
-			return fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", a.Name, st.limits.ResolvedConfigurationBytes)
-		}
+		run.Resolved[key] = r.expand("configuration", key, a.Configuration[key])
 	}
-	return ""
+	if len(a.Commands) > 0 {
+		s := &Script{Variables: a.OutputVariables}
+		for _, c := range a.Commands {
+			s.Commands = append(s.Commands, r.expand("configuration", "commands", c))
+		}
+		for _, v := range a.EnvironmentVariables {
+			v.Value = r.expand("environment variable", v.Name, v.Value)
+			s.Environment = append(s.Environment, v)
+		}
+		for _, out := range a.OutputArtifacts {
+			s.Files = append(s.Files, out.Files...) // there is one at most (S-52)
+		}
+		run.Script = s
+	}
+	return r.problem
+}
+
+// resolver expands the texts of one action and stops at the first problem.
+type resolver struct {
+	st      *step
+	action  string
+	lookup  func(pipeline.Reference) (string, bool)
+	size    int
+	problem string
+}
+
+func (r *resolver) expand(kind, key, text string) string {
+	if r.problem != "" {
+		return ""
+	}
+	value, missing, ok := pipeline.Expand(text, r.lookup)
+	if !ok { // S-278
+		r.problem = fmt.Sprintf("The variable reference #{%s} in %s '%s' of action '%s' cannot be resolved: no action of this execution has given that variable",
+			missing.Text, kind, key, r.action)
+		return ""
+	}
+	if r.size += len(key) + len(value); r.size > r.st.limits.ResolvedConfigurationBytes { // S-37, S-80
+		r.problem = fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", r.action, r.st.limits.ResolvedConfigurationBytes)
+		return ""
+	}
+	return value
 }
 
 func (st *step) lookup(e *Execution) func(pipeline.Reference) (string, bool) {
@@ -160,7 +192,7 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		ID: run.Job, Run: run.ID, Execution: e.ID, Number: run.JobNumber, Type: run.Type,
 		PipelineARN: st.s.ARN(), Pipeline: st.s.Name, Version: e.Version, Stage: run.Stage, Action: run.Action,
 		Account: st.s.Account, Region: run.Region, RoleARN: run.RoleARN, PipelineRoleARN: d.RoleARN,
-		Configuration: run.Resolved, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
+		Configuration: run.Resolved, Script: run.Script, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
 		Token: token, Deadline: run.Deadline,
 	}
 	for _, o := range e.Overrides {

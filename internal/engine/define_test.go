@@ -75,6 +75,21 @@ func (p *player) define(args, lines []string, version int) *pipeline.Declaration
 	return d
 }
 
+// script makes an action of commands, in whose text _ stands for a blank.
+func script(a *pipeline.Action, parts []string) {
+	for _, p := range parts {
+		if name, value, ok := strings.Cut(p, "="); ok {
+			a.EnvironmentVariables = append(a.EnvironmentVariables, pipeline.EnvironmentVariable{Name: name, Value: value, Type: "PLAINTEXT"})
+		} else {
+			a.Commands = append(a.Commands, strings.ReplaceAll(p, "_", " "))
+		}
+	}
+	a.OutputVariables = []string{"VERSION"}
+	for i := range a.OutputArtifacts {
+		a.OutputArtifacts[i].Files = []string{"**/"}
+	}
+}
+
 // action reads name[:kind][@order][>output][<input][/namespace][~minutes][^region][=key:value].
 func action(word string, source bool) pipeline.Action {
 	a := pipeline.Action{RunOrder: 1, ActionTypeID: pipeline.ActionTypeID{Category: "Build", Owner: "AWS", Provider: "CodeBuild", Version: "1"}, Configuration: map[string]string{}}
@@ -89,6 +104,10 @@ func action(word string, source bool) pipeline.Action {
 		part := word[:end]
 		if strings.HasPrefix(word, "=") { // key:value reaches to the end
 			k, v, _ := strings.Cut(word[1:], ":")
+			if k == "run" { // =run:COMMAND;NAME=VALUE;…
+				script(&a, strings.Split(v, ";"))
+				break
+			}
 			a.Configuration[k] = v
 			break
 		}

@@ -181,6 +181,16 @@ const (
 	JobTimedOut   JobStatus = "TimedOut"
 )
 
+// Script is what an action runs as commands, with references resolved (S-43 to S-46, S-277).
+type Script struct {
+	Commands    []string                       `json:"commands"`
+	Environment []pipeline.EnvironmentVariable `json:"environment,omitempty"`
+	// Files are the patterns of what becomes the output artifact.
+	Files []string `json:"files,omitempty"`
+	// Variables are the names of the variables that become output variables.
+	Variables []string `json:"variables,omitempty"`
+}
+
 // Job is all that a worker needs to do one job (S-309).
 type Job struct {
 	ID          pipeline.JobID             `json:"id"`
@@ -202,6 +212,7 @@ type Job struct {
 	Inputs          []pipeline.Artifact               `json:"inputs,omitempty"`
 	Outputs         []pipeline.Artifact               `json:"outputs,omitempty"`
 	EncryptionKey   *pipeline.EncryptionKey           `json:"encryptionKey,omitempty"`
+	Script          *Script                           `json:"script,omitempty"`
 	Overrides       []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
 	Token           string                            `json:"continuationToken,omitempty"`
 	// Deadline is when the whole action times out (S-316).

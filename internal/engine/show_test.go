@@ -83,6 +83,9 @@ func (p *player) startedJob(e StartJob) string {
 		}
 		line += " " + k + "=" + value
 	}
+	if s := e.Script; s != nil {
+		line += fmt.Sprintf(" run=%q env=%v files=%q export=%q", s.Commands, s.Environment, s.Files, s.Variables)
+	}
 	for _, in := range e.Inputs {
 		line += " <" + in.Name + p.place(in)
 	}

@@ -226,6 +226,7 @@ type ActionRun struct {
 	RoleARN  string              `json:"roleArn,omitempty"`
 	Region   string              `json:"region,omitempty"`
 	Resolved map[string]string   `json:"resolved,omitempty"`
+	Script   *Script             `json:"script,omitempty"`
 	Inputs   []pipeline.Artifact `json:"inputs,omitempty"`
 	Outputs  []pipeline.Artifact `json:"outputs,omitempty"`
 

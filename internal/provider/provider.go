@@ -46,6 +46,13 @@ type Job struct {
 	// RoleARN is the role the work is done with; Env.AWS already uses it.
 	RoleARN       string
 	Configuration map[string]string
+	// Commands is what a Commands action or rule runs, line by line in one shell, and is empty
+	// for every other; Environment belongs to them (S-43, S-45).
+	Commands    []string
+	Environment []pipeline.EnvironmentVariable
+	// Files are the patterns of what is kept of the work in the output, and OutputVariables
+	// the names of the variables that are (S-44, S-46).
+	Files, OutputVariables []string
 	// Inputs exist; Outputs are the places the outputs must be written to (S-285).
 	Inputs, Outputs []pipeline.Artifact
 	// EncryptionKey encrypts outputs; nil means the store's own key (S-291).

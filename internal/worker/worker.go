@@ -283,7 +283,12 @@ func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (
 			result = provider.Failed(pipeline.SystemUnavailable, "The action '%s' ended with an internal error of the server; its log has the details under job %s", row.Action, row.ID)
 		}
 	}()
+	var script engine.Script
+	if row.Script != nil {
+		script = *row.Script
+	}
 	return w.byType[row.Type].Run(ctx, provider.Job{
+		Commands: script.Commands, Environment: script.Environment, Files: script.Files, OutputVariables: script.Variables,
 		ID: string(row.ID), ActionExecutionID: string(row.Run), ExecutionID: string(row.Execution), Type: row.Type,
 		Account: row.Account, Region: row.Region, Pipeline: row.Pipeline, PipelineARN: row.PipelineARN, Stage: row.Stage, Action: row.Action,
 		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,

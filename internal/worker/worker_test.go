@@ -57,7 +57,9 @@ func TestJobSaysWhatToDo(t *testing.T) {
 		})
 		a := action("A", 1)
 		a.Configuration = map[string]string{"k": "v"}
-		a.OutputArtifacts = []pipeline.OutputArtifact{{Name: "out"}}
+		a.OutputArtifacts = []pipeline.OutputArtifact{{Name: "out", Files: []string{"**/"}}}
+		a.Commands, a.OutputVariables = []string{"make"}, []string{"VERSION"} // S-43, S-44
+		a.EnvironmentVariables = []pipeline.EnvironmentVariable{{Name: "N", Value: "v"}}
 		begun := time.Now()
 		w.create("p", []pipeline.Action{a}, []pipeline.Action{action("M", 1)})
 		job := once(w, jobs)
@@ -66,6 +68,10 @@ func TestJobSaysWhatToDo(t *testing.T) {
 			job.Pipeline != "p" || job.PipelineARN != "arn:aws:codepipeline:r:1:p" || job.Stage != "S1" || job.Action != "A" || job.RoleARN != "arn:role" ||
 			job.Configuration["k"] != "v" || len(job.Outputs) != 1 || job.Outputs[0].Bucket != "b" || !job.Deadline.Equal(begun.Add(timeout)) || job.Env.Log == nil {
 			t.Errorf("job %+v", job)
+		}
+		if !slices.Equal(job.Commands, a.Commands) || !slices.Equal(job.Environment, a.EnvironmentVariables) ||
+			!slices.Equal(job.OutputVariables, a.OutputVariables) || !slices.Equal(job.Files, a.OutputArtifacts[0].Files) {
+			t.Errorf("what to run: %q with %v, keep %q and %q", job.Commands, job.Environment, job.Files, job.OutputVariables)
 		}
 	})
 }
