@@ -80,7 +80,7 @@ var layers = []layer{
 	{"internal/house", "", ""},
 	{"cmd/penstock", "app demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
-	{"bench", "app fault", "sdk exec"},
+	{"bench", "app conductor engine worker provider store pipeline fault", "sdk exec"},
 }
 
 // gated names what only some packages may import: modules of others, and the parts of the

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+)
+
+// connections is how many clients ask at once.
+const connections = 8
+
+// api measures requests per second. The requests are signed once, so that the client's own
+// work is small; each is verified by the server as any other.
+func (b *bench) api() error {
+	s, err := b.serve("api")
+	if err != nil {
+		return err
+	}
+	err = b.measureAPI(s)
+	return errors.Join(err, s.stop())
+}
+
+func (b *bench) measureAPI(s *server) error {
+	role, err := s.furnish(b.ctx)
+	if err != nil {
+		return err
+	}
+	c := codepipeline.NewFromConfig(s.cfg)
+	manual := func(name string, order int32) types.ActionDeclaration {
+		return types.ActionDeclaration{Name: &name, RunOrder: &order,
+			ActionTypeId: &types.ActionTypeId{Category: types.ActionCategoryApproval, Owner: types.ActionOwnerAws, Provider: aws.String("Manual"), Version: aws.String("1")}}
+	}
+	some := &types.ArtifactDetails{MaximumCount: 1}
+	source := &types.ActionTypeId{Category: types.ActionCategorySource, Owner: types.ActionOwnerCustom, Provider: aws.String("Bench"), Version: aws.String("1")}
+	if _, err := c.CreateCustomActionType(b.ctx, &codepipeline.CreateCustomActionTypeInput{Category: source.Category, Provider: source.Provider, Version: source.Version,
+		InputArtifactDetails: &types.ArtifactDetails{}, OutputArtifactDetails: some}); err != nil {
+		return err
+	}
+	if _, err := c.CreatePipeline(b.ctx, &codepipeline.CreatePipelineInput{Pipeline: declare("api", role, source, manual)}); err != nil {
+		return err
+	}
+	for _, operation := range []string{"GetPipelineState", "StartPipelineExecution"} {
+		samples, took, err := b.hammer(s.cfg, operation, `{"name":"api"}`)
+		if err != nil {
+			return err
+		}
+		b.rows = append(b.rows, row{what: fmt.Sprintf("(c) %s, %d connections: %.0f requests per second", operation, connections, float64(len(samples))/took.Seconds()),
+			p50: short(percentile(samples, 50)), p99: short(percentile(samples, 99)), limit: "a round trip alone = " + short(b.roundTrip)})
+	}
+	return nil
+}
+
+// hammer makes one signed request again and again on all connections.
+func (b *bench) hammer(cfg aws.Config, operation, body string) (samples []time.Duration, took time.Duration, err error) {
+	credentials, err := cfg.Credentials.Retrieve(b.ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	ask := func(ctx context.Context) (*http.Request, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, *cfg.BaseEndpoint+"/", bytes.NewReader([]byte(body)))
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		r.Header.Set("X-Amz-Target", "CodePipeline_20150709."+operation)
+		return r, nil
+	}
+	signed, err := ask(b.ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	sum := sha256.Sum256([]byte(body))
+	if err := v4.NewSigner().SignHTTP(b.ctx, credentials, signed, hex.EncodeToString(sum[:]), "codepipeline", cfg.Region, time.Now()); err != nil {
+		return nil, 0, err
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}, Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	lists, errs := make([][]time.Duration, connections), make([]error, connections)
+	var all sync.WaitGroup
+	begun := time.Now()
+	until := begun.Add(time.Duration(b.count(3000)) * time.Millisecond)
+	for i := range connections {
+		all.Go(func() {
+			for errs[i] == nil && time.Now().Before(until) {
+				asked := time.Now()
+				r, err := ask(b.ctx)
+				if err == nil {
+					r.Header = signed.Header.Clone()
+					err = send(client, r)
+				}
+				errs[i] = err
+				lists[i] = append(lists[i], time.Since(asked))
+			}
+		})
+	}
+	all.Wait()
+	took = time.Since(begun)
+	for _, list := range lists {
+		samples = append(samples, list...)
+	}
+	return samples, took, errors.Join(errs...)
+}
+
+func send(client *http.Client, r *http.Request) error {
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+)
+
+const (
+	// stages and inStage are the measured pipeline: that many stages of that many actions,
+	// one after the other, behind a source.
+	stages  = 3
+	inStage = 4
+)
+
+// handover measures the way from one action to the next through the API: from
+// PutJobSuccessResult sent, to the next job received by a client that polls back to back.
+// On that way are two durable commits, the result's and the hand-out's, and two round
+// trips.
+func (b *bench) handover() error {
+	s, err := b.serve("handover")
+	if err != nil {
+		return err
+	}
+	samples, err := b.measureHandover(s)
+	if err := errors.Join(err, s.stop()); err != nil {
+		return err
+	}
+	b.add("(a) result sent → next job received by a poller", samples, 2*b.fsync+2*b.roundTrip, "2 fsyncs + 2 round trips", "≤ 3×, p99 ≤ 25 ms")
+	return nil
+}
+
+func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
+	ctx, stop := context.WithCancel(b.ctx)
+	defer stop()
+	role, err := s.furnish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := codepipeline.NewFromConfig(s.cfg)
+	typ := func(category types.ActionCategory) *types.ActionTypeId {
+		return &types.ActionTypeId{Category: category, Owner: types.ActionOwnerCustom, Provider: aws.String("Bench"), Version: aws.String("1")}
+	}
+	for _, category := range []types.ActionCategory{types.ActionCategorySource, types.ActionCategoryBuild} {
+		some := &types.ArtifactDetails{MaximumCount: 1}
+		in := &codepipeline.CreateCustomActionTypeInput{Category: category, Provider: typ(category).Provider, Version: typ(category).Version,
+			InputArtifactDetails: some, OutputArtifactDetails: some}
+		if category == types.ActionCategorySource {
+			in.InputArtifactDetails = &types.ArtifactDetails{}
+		}
+		if _, err := c.CreateCustomActionType(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	d := declare("handover", role, typ(types.ActionCategorySource), func(name string, order int32) types.ActionDeclaration {
+		return types.ActionDeclaration{Name: &name, RunOrder: &order, ActionTypeId: typ(types.ActionCategoryBuild), InputArtifacts: []types.InputArtifact{{Name: aws.String("source")}}}
+	})
+	if _, err := c.CreatePipeline(ctx, &codepipeline.CreatePipelineInput{Pipeline: d}); err != nil {
+		return nil, err
+	}
+	type received struct {
+		job types.Job
+		at  time.Time
+	}
+	jobs, failed := make(chan received, 1), make(chan error, 1)
+	var category atomic.Pointer[types.ActionTypeId]
+	category.Store(typ(types.ActionCategorySource))
+	go func() { // the poller
+		for ctx.Err() == nil {
+			out, err := c.PollForJobs(ctx, &codepipeline.PollForJobsInput{ActionTypeId: category.Load()})
+			if err != nil {
+				failed <- err
+				return
+			}
+			for _, job := range out.Jobs {
+				jobs <- received{job, time.Now()}
+			}
+		}
+	}()
+	var samples []time.Duration
+	for release := range b.count(25) + 2 {
+		if release > 0 {
+			if _, err := c.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: d.Name}); err != nil {
+				return nil, err
+			}
+		}
+		var sent time.Time
+		for n := range 1 + stages*inStage {
+			var r received
+			select {
+			case r = <-jobs:
+			case err := <-failed:
+				return nil, err
+			case <-time.After(30 * time.Second):
+				return nil, errors.New("the next job did not come")
+			}
+			if n > 1 && release > 1 { // the first two releases warm up
+				samples = append(samples, r.at.Sub(sent))
+			}
+			if _, err := c.AcknowledgeJob(ctx, &codepipeline.AcknowledgeJobInput{JobId: r.job.Id, Nonce: r.job.Nonce}); err != nil {
+				return nil, err
+			}
+			category.Store(typ(types.ActionCategoryBuild))
+			if n == stages*inStage {
+				category.Store(typ(types.ActionCategorySource))
+			}
+			sent = time.Now()
+			if _, err := c.PutJobSuccessResult(ctx, &codepipeline.PutJobSuccessResultInput{JobId: r.job.Id}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return samples, nil
+}
+
+// declare is the measured pipeline.
+func declare(name, role string, source *types.ActionTypeId, action func(name string, order int32) types.ActionDeclaration) *types.PipelineDeclaration {
+	d := &types.PipelineDeclaration{Name: &name, RoleArn: &role, PipelineType: types.PipelineTypeV2,
+		ArtifactStore: &types.ArtifactStore{Type: types.ArtifactStoreTypeS3, Location: aws.String(bucket)},
+		Stages: []types.StageDeclaration{{Name: aws.String("Source"), Actions: []types.ActionDeclaration{{Name: aws.String("Source"),
+			ActionTypeId: source, OutputArtifacts: []types.OutputArtifact{{Name: aws.String("source")}}}}}}}
+	for i := range stages {
+		stage := types.StageDeclaration{Name: aws.String(fmt.Sprint("Stage", i))}
+		for j := range inStage {
+			stage.Actions = append(stage.Actions, action(fmt.Sprintf("Action%d%d", i, j), int32(j+1)))
+		}
+		d.Stages = append(d.Stages, stage)
+	}
+	return d
+}
