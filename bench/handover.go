@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,12 +73,19 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 	jobs, failed := make(chan received, 1), make(chan error, 1)
 	var category atomic.Pointer[types.ActionTypeId]
 	category.Store(typ(types.ActionCategorySource))
+	var empty, full, acknowledged, answered series
 	go func() { // the poller
 		for ctx.Err() == nil {
+			asked := time.Now()
 			out, err := c.PollForJobs(ctx, &codepipeline.PollForJobsInput{ActionTypeId: category.Load()})
 			if err != nil {
 				failed <- err
 				return
+			}
+			if len(out.Jobs) == 0 {
+				empty.add(time.Since(asked))
+			} else {
+				full.add(time.Since(asked))
 			}
 			for _, job := range out.Jobs {
 				jobs <- received{job, time.Now()}
@@ -103,9 +112,11 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 			if n > 1 && release > 1 { // the first two releases warm up
 				samples = append(samples, r.at.Sub(sent))
 			}
+			asked := time.Now()
 			if _, err := c.AcknowledgeJob(ctx, &codepipeline.AcknowledgeJobInput{JobId: r.job.Id, Nonce: r.job.Nonce}); err != nil {
 				return nil, err
 			}
+			acknowledged.add(time.Since(asked))
 			category.Store(typ(types.ActionCategoryBuild))
 			if n == stages*inStage {
 				category.Store(typ(types.ActionCategorySource))
@@ -114,9 +125,33 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 			if _, err := c.PutJobSuccessResult(ctx, &codepipeline.PutJobSuccessResultInput{JobId: r.job.Id}); err != nil {
 				return nil, err
 			}
+			answered.add(time.Since(sent))
 		}
 	}
+	stop()
+	b.add("PollForJobs that finds nothing", empty.list(), 0, "", "")
+	b.add("PollForJobs that hands out a job", full.list(), 0, "", "")
+	b.add("AcknowledgeJob", acknowledged.list(), 0, "", "")
+	b.add("PutJobSuccessResult", answered.list(), 0, "", "")
 	return samples, nil
+}
+
+// series collects times from several goroutines.
+type series struct {
+	mu    sync.Mutex
+	times []time.Duration
+}
+
+func (s *series) add(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times = append(s.times, d)
+}
+
+func (s *series) list() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.times)
 }
 
 // declare is the measured pipeline.
