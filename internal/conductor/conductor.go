@@ -75,13 +75,23 @@ func (c *Conductor) Builtin() []pipeline.ActionType {
 // Catalogue answers which action types exist for an account and Region, as tx sees them. It
 // is valid as long as tx.
 func (c *Conductor) Catalogue(ctx context.Context, tx *store.Tx, account, region string) pipeline.Catalogue {
+	known := map[pipeline.ActionTypeID]*pipeline.ActionType{}
 	return func(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
 		if id.Owner != "Custom" {
 			t, ok := c.builtin[id]
 			return t, ok
 		}
-		t, err := tx.CustomActionType(ctx, account, region, id)
-		return t.ActionType, err == nil && !t.Deleted
+		t, ok := known[id]
+		if !ok {
+			if found, err := tx.CustomActionType(ctx, account, region, id); err == nil && !found.Deleted {
+				t = &found.ActionType
+			}
+			known[id] = t
+		}
+		if t == nil {
+			return pipeline.ActionType{}, false
+		}
+		return *t, true
 	}
 }
 

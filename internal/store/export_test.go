@@ -46,3 +46,17 @@ func Claim(ctx context.Context, tx *Tx) (key string, err error) {
 
 // SQLite says which of the two databases this is.
 func (db *DB) SQLite() bool { return db.dialect == sqliteDialect }
+
+// ForgetStates empties the cache, so that the next state comes from its rows.
+func (db *DB) ForgetStates() {
+	db.states.mu.Lock()
+	defer db.states.mu.Unlock()
+	db.states.m, db.states.size = nil, 0
+}
+
+// StatesKept counts the states in the cache and their weight.
+func (db *DB) StatesKept() (n, weight int) {
+	db.states.mu.Lock()
+	defer db.states.mu.Unlock()
+	return len(db.states.m), db.states.size
+}

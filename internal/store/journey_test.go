@@ -35,7 +35,7 @@ func newJourney(t *testing.T, db *store.DB, id string, s *engine.State) *journey
 // database must have from now on. A refused event changes nothing.
 func (j *journey) step(ev engine.Event) {
 	j.t.Helper()
-	next := j.s
+	next, before := j.s, text(j.t, j.s)+text(j.t, j.s.Executions)
 	inTx(j.t, j.db, func(ctx context.Context, tx *store.Tx) (err error) {
 		j.s.Attached.Catalogue = anyType
 		next, _, err = engine.Step(j.s, tx.Now(), ev)
@@ -49,6 +49,9 @@ func (j *journey) step(ev engine.Event) {
 		}
 		return tx.SaveState(ctx, j.id, next)
 	})
+	if before != text(j.t, j.s)+text(j.t, j.s.Executions) {
+		j.t.Errorf("%T changed the state it was given, which others may be reading", ev)
+	}
 	if next == j.s {
 		j.refused++
 		return
@@ -106,8 +109,16 @@ func (j *journey) succeed(action string) engine.Event {
 		Revision: &pipeline.Revision{ID: "r" + strconv.FormatInt(run.Number, 10), Created: run.Started}}
 }
 
-// compare holds everything in the database against what is known in memory.
+// compare holds everything in the database against what is known in memory: as it is given
+// to whoever asks now, and as it is read from the rows.
 func (j *journey) compare() {
+	j.t.Helper()
+	j.compareOnce()
+	j.db.ForgetStates()
+	j.compareOnce()
+}
+
+func (j *journey) compareOnce() {
 	j.t.Helper()
 	t, ctx := j.t, j.t.Context()
 	if err := j.db.View(ctx, func(tx *store.Tx) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,7 @@ func (tx *Tx) InsertPipeline(ctx context.Context, id string, s *engine.State, d 
 	if err != nil {
 		return err
 	}
-	n, err := tx.exec(ctx, `INSERT INTO pipeline (`+pipelineColumns+`, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	n, err := tx.exec(ctx, `INSERT INTO pipeline (`+pipelineColumns+`, stamp, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10)
 		ON CONFLICT DO NOTHING`,
 		id, s.Account, s.Region, s.Name, s.Version, d.PipelineType, string(d.ExecutionMode), micros(s.Created), micros(s.Updated), string(state))
 	if err != nil {
@@ -127,23 +128,26 @@ func (tx *Tx) Declaration(ctx context.Context, id string, version int) (*pipelin
 // LoadState gives a pipeline's state with its live executions and their definitions. In an
 // Update the row is locked until the transaction ends. ErrNotFound if there is none.
 func (tx *Tx) LoadState(ctx context.Context, id string) (*engine.State, error) {
-	var text string
-	if err := tx.one(ctx, `SELECT state FROM pipeline WHERE id = $1`+tx.forUpdate(), []any{id}, &text); err != nil {
-		return nil, err
-	}
-	return tx.state(ctx, id, text)
+	return tx.state(ctx, id, tx.forUpdate())
 }
 
 // ViewState is LoadState without the lock.
 func (tx *Tx) ViewState(ctx context.Context, id string) (*engine.State, error) {
-	var text string
-	if err := tx.one(ctx, `SELECT state FROM pipeline WHERE id = $1`, []any{id}, &text); err != nil {
-		return nil, err
-	}
-	return tx.state(ctx, id, text)
+	return tx.state(ctx, id, "")
 }
 
-func (tx *Tx) state(ctx context.Context, id, text string) (*engine.State, error) {
+func (tx *Tx) state(ctx context.Context, id, lock string) (*engine.State, error) {
+	var stamp, text string
+	if err := tx.one(ctx, `SELECT stamp FROM pipeline WHERE id = $1`+lock, []any{id}, &stamp); err != nil {
+		return nil, err
+	}
+	if s, ok := tx.db.states.get(id, stamp); ok {
+		return s, nil
+	}
+	// One statement for the stamp and the state: on PostgreSQL each sees a moment of its own.
+	if err := tx.one(ctx, `SELECT stamp, state FROM pipeline WHERE id = $1`, []any{id}, &stamp, &text); err != nil {
+		return nil, err
+	}
 	s := new(engine.State)
 	if err := json.Unmarshal([]byte(text), s); err != nil {
 		return nil, fmt.Errorf("store: state of pipeline %s: %w", id, err)
@@ -166,6 +170,9 @@ func (tx *Tx) state(ctx context.Context, id, text string) (*engine.State, error)
 			return nil, err
 		}
 	}
+	if lock != "" || tx.db.dialect == sqliteDialect { // else the rows may be of several moments
+		tx.AfterCommit(func() { tx.db.states.put(id, stamp, s) })
+	}
 	return s, nil
 }
 
@@ -187,8 +194,9 @@ func (tx *Tx) SaveState(ctx context.Context, id string, s *engine.State) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, `UPDATE pipeline SET version = $2, pipeline_type = $3, execution_mode = $4, updated = $5, state = $6 WHERE id = $1`,
-		id, s.Version, d.PipelineType, string(d.ExecutionMode), micros(s.Updated), string(state)); err != nil {
+	stamp := rand.Text()
+	if _, err := tx.exec(ctx, `UPDATE pipeline SET version = $2, pipeline_type = $3, execution_mode = $4, updated = $5, stamp = $6, state = $7 WHERE id = $1`,
+		id, s.Version, d.PipelineType, string(d.ExecutionMode), micros(s.Updated), stamp, string(state)); err != nil {
 		return err
 	}
 	for _, e := range s.Executions {
@@ -206,6 +214,7 @@ func (tx *Tx) SaveState(ctx context.Context, id string, s *engine.State) error {
 			return err
 		}
 	}
+	tx.AfterCommit(func() { tx.db.states.put(id, stamp, s) })
 	return nil
 }
 
@@ -267,6 +276,7 @@ func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
 	if _, err := tx.exec(ctx, `DELETE FROM tag WHERE resource = $1`, arn); err != nil {
 		return err
 	}
+	tx.AfterCommit(func() { tx.db.states.drop(id) })
 	_, err := tx.exec(ctx, `DELETE FROM pipeline WHERE id = $1`, id)
 	return err
 }

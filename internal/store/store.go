@@ -62,6 +62,7 @@ type DB struct {
 	stats   counters
 
 	declarations declarationCache
+	states       stateCache
 
 	mu       sync.Mutex
 	closed   bool

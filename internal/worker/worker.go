@@ -105,8 +105,8 @@ func (w *Worker) claim(ctx context.Context) {
 	freed := make(chan struct{}, 1)
 	var running sync.WaitGroup
 	defer running.Wait()
-	for {
-		tasks, next, err := w.take(ctx)
+	for woken := false; ; {
+		tasks, next, err := w.take(ctx, woken)
 		if ctx.Err() != nil {
 			for _, t := range tasks {
 				w.done(t)
@@ -129,7 +129,7 @@ func (w *Worker) claim(ctx context.Context) {
 				}
 			})
 		}
-		if len(tasks) > 0 {
+		if woken = false; len(tasks) > 0 {
 			continue
 		}
 		timer := time.NewTimer(min(next, nap))
@@ -138,6 +138,7 @@ func (w *Worker) claim(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-wake:
+			woken = true
 		case <-freed:
 		case <-timer.C:
 		}
@@ -146,10 +147,16 @@ func (w *Worker) claim(ctx context.Context) {
 }
 
 // take claims what is available, if there is a free slot, and says when the next job is due.
-func (w *Worker) take(ctx context.Context) (tasks []*task, next time.Duration, err error) {
+// Unless it was woken it looks before it claims.
+func (w *Worker) take(ctx context.Context, woken bool) (tasks []*task, next time.Duration, err error) {
 	free := cap(w.slots) - len(w.slots)
 	if free == 0 {
 		return nil, nap, nil
+	}
+	if woken {
+		if tasks, err = w.acquire(ctx, free); err != nil || len(tasks) > 0 {
+			return tasks, nap, err
+		}
 	}
 	due, next := false, nap
 	if err := w.cfg.DB.View(ctx, func(tx *store.Tx) error {
@@ -164,13 +171,19 @@ func (w *Worker) take(ctx context.Context) (tasks []*task, next time.Duration, e
 	}); err != nil || !due {
 		return nil, next, err
 	}
+	tasks, err = w.acquire(ctx, free)
+	return tasks, next, err
+}
+
+// acquire claims up to limit jobs.
+func (w *Worker) acquire(ctx context.Context, limit int) (tasks []*task, err error) {
 	busy := w.busy()
 	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) error {
 		for _, t := range tasks { // of an attempt that was undone
 			t.drop()
 		}
 		tasks = nil
-		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, free, lease, busy)
+		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, limit, lease, busy)
 		for _, row := range jobs {
 			t := &task{row: row}
 			t.ctx, t.stop = context.WithDeadline(ctx, row.Deadline)
@@ -183,14 +196,14 @@ func (w *Worker) take(ctx context.Context) (tasks []*task, next time.Duration, e
 		for _, t := range tasks {
 			t.drop()
 		}
-		return nil, next, err
+		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range tasks {
 		w.tasks[t.row.ID] = t
 	}
-	return tasks, next, nil
+	return tasks, nil
 }
 
 // busy gives the jobs this worker is at work on.

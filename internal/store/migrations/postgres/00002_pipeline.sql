@@ -9,6 +9,7 @@ CREATE TABLE pipeline (
 	execution_mode TEXT COLLATE "C" NOT NULL,
 	created BIGINT NOT NULL,
 	updated BIGINT NOT NULL,
+	stamp TEXT COLLATE "C" NOT NULL,
 	state TEXT COLLATE "C" NOT NULL,
 	UNIQUE (account, region, name)
 );

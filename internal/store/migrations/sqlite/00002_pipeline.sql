@@ -9,6 +9,7 @@ CREATE TABLE pipeline (
 	execution_mode TEXT NOT NULL,
 	created BIGINT NOT NULL,
 	updated BIGINT NOT NULL,
+	stamp TEXT NOT NULL,
 	state TEXT NOT NULL,
 	UNIQUE (account, region, name)
 );
