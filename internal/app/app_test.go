@@ -22,13 +22,16 @@ import (
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
+	"penstock/internal/store/storetest"
 )
 
-// start starts a system on a folder, which ends with the test at the latest.
-func start(t *testing.T, data string) *App {
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// start starts a system on a folder and a database, which ends with the test at the latest.
+func start(t *testing.T, data, database string) *App {
 	t.Helper()
 	cfg := Default()
-	cfg.Data, cfg.Listen, cfg.Log = data, "127.0.0.1:0", slog.New(slog.DiscardHandler)
+	cfg.Data, cfg.Listen, cfg.Database, cfg.Log = data, "127.0.0.1:0", database, slog.New(slog.DiscardHandler)
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +52,7 @@ func (a *App) administrator() aws.Config {
 func TestStartAndClose(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "deep", "data")
-	a := start(t, data)
+	a := start(t, data, "")
 	for path, mode := range map[string]os.FileMode{".": 0o700, credentialsFile: 0o600, "penstock.db": 0o600, "node": 0o600} {
 		info, err := os.Stat(filepath.Join(data, path))
 		if err != nil || info.Mode().Perm() != mode {
@@ -71,7 +74,7 @@ func TestStartAndClose(t *testing.T) {
 	if err := a.Wait(); err != nil {
 		t.Error(err)
 	}
-	b := start(t, data)
+	b := start(t, data, "")
 	if b.Credentials().AccessKeyID != read.AccessKeyID || b.Credentials().SecretAccessKey != read.SecretAccessKey {
 		t.Error("the credentials do not last")
 	}
@@ -156,27 +159,29 @@ func TestObjectStartsPipeline(t *testing.T) {
 	} {
 		t.Run("PollForSourceChanges="+poll, func(t *testing.T) {
 			t.Parallel()
-			a := start(t, t.TempDir())
-			pipelines := watched(t, a, poll)
-			objects := s3.NewFromConfig(a.administrator(), func(o *s3.Options) { o.UsePathStyle = true })
-			if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/b"), Body: strings.NewReader("1")}); err != nil {
-				t.Fatal(err)
-			}
-			if poll == "False" { // something else must come next then
-				if _, err := pipelines.StartPipelineExecution(t.Context(), &codepipeline.StartPipelineExecutionInput{Name: aws.String("p")}); err != nil {
+			storetest.EachURL(t, func(t *testing.T, url string) {
+				a := start(t, t.TempDir(), url)
+				pipelines := watched(t, a, poll)
+				objects := s3.NewFromConfig(a.administrator(), func(o *s3.Options) { o.UsePathStyle = true })
+				if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/b"), Body: strings.NewReader("1")}); err != nil {
 					t.Fatal(err)
 				}
-			}
-			if got := triggers(t, pipelines, 2); got != want {
-				t.Errorf("started by %s, want %s", got, want)
-			}
-			a.rooms.changes.object("arn:aws:s3:::bucket/a/b") // told twice
-			if err := a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", "", revision); err != nil {
-				t.Fatal(err)
-			}
-			if got := triggers(t, pipelines, 2); got != want {
-				t.Errorf("started by %s, want %s", got, want)
-			}
+				if poll == "False" { // something else must come next then
+					if _, err := pipelines.StartPipelineExecution(t.Context(), &codepipeline.StartPipelineExecutionInput{Name: aws.String("p")}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := triggers(t, pipelines, 2); got != want {
+					t.Errorf("started by %s, want %s", got, want)
+				}
+				a.rooms.changes.object("arn:aws:s3:::bucket/a/b") // told twice
+				if err := a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", "", revision); err != nil {
+					t.Fatal(err)
+				}
+				if got := triggers(t, pipelines, 2); got != want {
+					t.Errorf("started by %s, want %s", got, want)
+				}
+			})
 		})
 	}
 }
@@ -184,30 +189,29 @@ func TestObjectStartsPipeline(t *testing.T) {
 // A write that was acknowledged right before a crash still starts the pipeline (S-245).
 func TestLostNoticeStartsPipeline(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
-	a := start(t, data)
-	watched(t, a, "")
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(data, "penstock.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.PutObject(t.Context(), &store.Object{Bucket: "bucket", Key: "a/b", Version: "v1", ETag: "e"})
-		return err
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		data := t.TempDir()
+		a := start(t, data, url)
+		watched(t, a, "")
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db := storetest.Open(t, url)
+		err := db.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.PutObject(t.Context(), &store.Object{Bucket: "bucket", Key: "a/b", Version: "v1", ETag: "e"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b := start(t, data, url)
+		if got, want := triggers(t, codepipeline.NewFromConfig(b.administrator()), 2), "PollForSourceChanges Object, "+byCaller; got != want {
+			t.Errorf("started by %s, want %s", got, want)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b := start(t, data)
-	if got, want := triggers(t, codepipeline.NewFromConfig(b.administrator()), 2), "PollForSourceChanges Object, "+byCaller; got != want {
-		t.Errorf("started by %s, want %s", got, want)
-	}
 }
 
 // S-310: the policy names the job's objects and nothing else, whatever their names mean in

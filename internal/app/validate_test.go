@@ -45,7 +45,6 @@ func TestValidate(t *testing.T) {
 		"S-36 an unknown key":  {"f.yaml", edit("S3ObjectKey: key", "S3ObjectKey: key\n            Nonsense: x"), "InvalidActionDeclarationException", 13},
 		"S-23 one stage":       {"f.yaml", definition[:strings.Index(definition, "    - name: Approval")], "InvalidStructureException", 2},
 		"no type of AWS":       {"f.yaml", edit("provider: S3", "provider: S33"), "InvalidActionDeclarationException", 9},
-		"not evaluated here":   {"f.yaml", edit("    - name: Approval\n", "    - name: Approval\n      onFailure: {result: ROLLBACK}\n"), "InvalidStageDeclarationException", 15},
 		"no YAML":              {"f.yaml", "a: [", "SerializationException", 0},
 		"a list":               {"f.yaml", "- a", "SerializationException", 1},
 		"no JSON":              {"f.json", "{\n\"a\": x}", "SerializationException", 2},
