@@ -17,10 +17,10 @@ const (
 	otherTimeout = time.Hour
 )
 
-// startAction begins a new run of an action: it resolves the configuration, places inputs
-// and outputs and starts a job, or asks for an approval. An action that cannot start fails
-// at once; the answer says whether the run is in progress.
-func (st *step) startAction(e *Execution, a *pipeline.Action) bool {
+// startRun begins a new run of an action, or of the rule of a condition at a place: it resolves
+// the configuration, places inputs and outputs and starts a job, or asks for an approval. What
+// cannot start fails at once; the answer says whether the run is in progress.
+func (st *step) startRun(e *Execution, place pipeline.Place, a *pipeline.Action) bool {
 	d := st.s.Attached.Definitions[e.Version]
 	region := a.Region
 	if region == "" {
@@ -32,11 +32,15 @@ func (st *step) startAction(e *Execution, a *pipeline.Action) bool {
 	}
 	run := &ActionRun{
 		ID: pipeline.ActionExecutionID(st.id()), Execution: e.ID, Number: st.s.NextRun, Version: e.Version,
-		Stage: e.Stage, Action: a.Name, Type: a.ActionTypeID, Status: pipeline.InProgress,
+		Stage: e.Stage, Action: a.Name, Place: place, Type: a.ActionTypeID, Status: pipeline.InProgress,
 		Started: st.now, RoleARN: role, Region: region,
 	}
 	st.s.NextRun++
-	e.Runs[e.Stage].Actions[a.Name] = run
+	if place == "" {
+		e.Runs[e.Stage].Actions[a.Name] = run
+	} else {
+		e.Runs[e.Stage].Conditions[place].Rules[a.Name] = run
+	}
 	typ, problem := st.prepare(e, d, a, run)
 	st.touchRun(e, run)
 	st.emitAction(e, run, "STARTED")
@@ -45,6 +49,9 @@ func (st *step) startAction(e *Execution, a *pipeline.Action) bool {
 		return false
 	}
 	timeout := cmp.Or(typ.Timeout, otherTimeout)
+	if place != "" && a.TimeoutInMinutes > 0 { // S-211
+		timeout = time.Duration(a.TimeoutInMinutes) * time.Minute
+	}
 	if a.ActionTypeID.Category == pipeline.CategoryApproval && a.ActionTypeID.Owner == pipeline.OwnerAWS { // S-221
 		timeout = approvalTimeout
 		if a.TimeoutInMinutes > 0 {
@@ -73,11 +80,11 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	typ, ok := st.s.Attached.Catalogue(a.ActionTypeID)
 	id := a.ActionTypeID
 	if !ok {
-		return typ, wrong("The action type (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') of action '%s' does not exist any more. Create it again or change the action.",
-			id.Category, id.Provider, id.Owner, id.Version, a.Name)
+		return typ, wrong("The action type (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') of %s does not exist any more. Create it again or change the pipeline.",
+			id.Category, id.Provider, id.Owner, id.Version, run.label())
 	}
 	if typ.Unavailable != "" {
-		return typ, wrong("The action '%s' cannot run: %s", a.Name, typ.Unavailable)
+		return typ, wrong("The %s cannot run: %s", run.label(), typ.Unavailable)
 	}
 	if msg := st.resolve(e, a, run); msg != "" {
 		return typ, wrong("%s", msg)
@@ -85,7 +92,7 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	for _, in := range a.InputArtifacts {
 		art, ok := e.Artifacts[in.Name]
 		if !ok { // S-206
-			return typ, wrong("The input artifact '%s' of action '%s' does not exist in this execution: no action has produced it", in.Name, a.Name)
+			return typ, wrong("The input artifact '%s' of %s does not exist in this execution: no action has produced it", in.Name, run.label())
 		}
 		run.Inputs = append(run.Inputs, art)
 	}
@@ -115,7 +122,7 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 // environment with the values of the same execution (S-271 to S-278). It gives the reason when
 // one cannot be resolved.
 func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string {
-	r := &resolver{st: st, action: a.Name, lookup: st.lookup(e)}
+	r := &resolver{st: st, whose: run.label(), lookup: st.lookup(e)}
 	run.Resolved = make(map[string]string, len(a.Configuration))
 	for _, key := range slices.Sorted(maps.Keys(a.Configuration)) {
 		run.Resolved[key] = r.expand("configuration", key, a.Configuration[key])
@@ -140,7 +147,7 @@ func (st *step) resolve(e *Execution, a *pipeline.Action, run *ActionRun) string
 // resolver expands the texts of one action and stops at the first problem.
 type resolver struct {
 	st      *step
-	action  string
+	whose   string
 	lookup  func(pipeline.Reference) (string, bool)
 	size    int
 	problem string
@@ -152,12 +159,12 @@ func (r *resolver) expand(kind, key, text string) string {
 	}
 	value, missing, ok := pipeline.Expand(text, r.lookup)
 	if !ok { // S-278
-		r.problem = fmt.Sprintf("The variable reference #{%s} in %s '%s' of action '%s' cannot be resolved: no action of this execution has given that variable",
-			missing.Text, kind, key, r.action)
+		r.problem = fmt.Sprintf("The variable reference #{%s} in %s '%s' of %s cannot be resolved: no action of this execution has given that variable",
+			missing.Text, kind, key, r.whose)
 		return ""
 	}
 	if r.size += len(key) + len(value); r.size > r.st.limits.ResolvedConfigurationBytes { // S-37, S-80
-		r.problem = fmt.Sprintf("The resolved configuration of action '%s' is larger than %d bytes, which is the most that is allowed", r.action, r.st.limits.ResolvedConfigurationBytes)
+		r.problem = fmt.Sprintf("The resolved configuration of %s is larger than %d bytes, which is the most that is allowed", r.whose, r.st.limits.ResolvedConfigurationBytes)
 		return ""
 	}
 	return value
@@ -203,9 +210,21 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 	st.effect(StartJob{Job: job, NotBefore: at})
 }
 
+// label names what a run is a run of, in texts for people.
+func (run *ActionRun) label() string {
+	if run.Place != "" {
+		return "rule '" + run.Action + "'"
+	}
+	return "action '" + run.Action + "'"
+}
+
 func (st *step) touchRun(e *Execution, run *ActionRun) {
 	run.Updated, run.Touched = st.now, st.s.Seq
 	st.touch(e)
+	if run.Place != "" {
+		st.showCondition(e, run.Place)
+		return
+	}
 	stage := st.s.Stages[run.Stage]
 	if stage == nil || e.Mode == pipeline.Parallel || !hasAction(st.s.Current(), run.Stage, run.Action) {
 		return // the action was removed by an update (S-67), or is not shown (S-122)

@@ -72,6 +72,10 @@ func checkExecution(s *State, e *Execution) error {
 			return fmt.Errorf("ended as %s in stage %s and is kept without need", e.Status, e.Stage)
 		}
 	}
+	def, _, _ := s.Attached.Definitions[e.Version].Stage(e.Stage)
+	if err := checkConditions(e, def); err != nil {
+		return err
+	}
 	for _, run := range running {
 		if run.Stage != e.Stage {
 			return fmt.Errorf("action %s runs in stage %s, the execution is in %s", run.Action, run.Stage, e.Stage)
@@ -84,6 +88,37 @@ func checkExecution(s *State, e *Execution) error {
 		}
 		if run.Deadline.IsZero() {
 			return fmt.Errorf("action %s has no time limit", run.Action)
+		}
+	}
+	return nil
+}
+
+// checkConditions says whether the conditions of the stage an execution is at fit what it did.
+func checkConditions(e *Execution, def *pipeline.Stage) error {
+	visit := e.Runs[e.Stage]
+	if visit == nil {
+		return nil
+	}
+	if entry := visit.Conditions[pipeline.BeforeEntry]; def.Condition(pipeline.BeforeEntry) != nil && len(visit.Actions) > 0 && (entry == nil || !entry.passed()) {
+		return fmt.Errorf("actions of stage %s ran before its entry condition was met", e.Stage) // S-202
+	}
+	if visit.Status == pipeline.Skipped && len(visit.Actions) > 0 {
+		return fmt.Errorf("stage %s is skipped and has actions that ran", e.Stage)
+	}
+	for place, c := range visit.Conditions {
+		running := 0
+		for _, rule := range c.Rules {
+			if rule.Status == pipeline.InProgress {
+				running++
+			}
+		}
+		if judging := c.Status == pipeline.InProgress; judging != (running > 0) || judging && e.Position != Inside {
+			return fmt.Errorf("the condition %s is %s and %d of its rules run", place, c.Status, running)
+		}
+		for _, a := range visit.Actions {
+			if c.Status == pipeline.InProgress && a.Status == pipeline.InProgress {
+				return fmt.Errorf("action %s runs while the condition %s is evaluated", a.Action, place)
+			}
 		}
 	}
 	return nil

@@ -20,6 +20,7 @@ func (s *State) clone() *State {
 		n.Latest = copied(st.Latest)
 		n.Retry = copied(st.Retry)
 		n.Actions = maps.Clone(st.Actions)
+		n.Conditions = maps.Clone(st.Conditions)
 		n.Answered = slices.Clone(st.Answered)
 		c.Stages[name] = &n
 	}
@@ -45,7 +46,28 @@ func (e *Execution) clone() *Execution {
 		for a, run := range r.Actions {
 			c.Actions[a] = copied(run)
 		}
+		c.Conditions = cloned(r.Conditions)
 		n.Runs[name] = &c
+	}
+	return &n
+}
+
+func cloned(conditions map[pipeline.Place]*ConditionRun) map[pipeline.Place]*ConditionRun {
+	if conditions == nil {
+		return nil
+	}
+	c := make(map[pipeline.Place]*ConditionRun, len(conditions))
+	for place, run := range conditions {
+		c[place] = run.clone()
+	}
+	return c
+}
+
+func (c *ConditionRun) clone() *ConditionRun {
+	n := *c
+	n.Rules = make(map[string]*ActionRun, len(c.Rules))
+	for name, run := range c.Rules {
+		n.Rules[name] = copied(run)
 	}
 	return &n
 }

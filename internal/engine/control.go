@@ -24,11 +24,11 @@ func (st *step) retry(ev Retry) error {
 	e := st.find(ev.Execution)
 	switch {
 	case e == nil: // S-175
-		return st.notLatest(ev)
+		return st.notLatest(ev.Execution, ev.Stage)
 	case e.Status == pipeline.StatusSuperseded || e.Status == pipeline.Cancelled || e.Status == pipeline.Stopped && e.Runs[e.Stage] == nil: // S-173
 		return refuse("it ended as " + string(e.Status) + " and cannot be resumed")
 	case e.Mode != pipeline.Parallel && stage.Latest != nil && stage.Latest.ID != e.ID: // S-171
-		return st.notLatest(ev)
+		return st.notLatest(ev.Execution, ev.Stage)
 	case e.Runs[ev.Stage] == nil || e.Stage != ev.Stage: // S-169
 		return refuse("it has no failed action")
 	}
@@ -47,6 +47,8 @@ func (st *step) retry(ev Retry) error {
 		return fault.New("ConflictException", "A retry of the stage '%s' is already in progress", ev.Stage)
 	case !bad: // S-169
 		return refuse("it has no failed action")
+	case visit.judging():
+		return fault.New("ConflictException", "The condition of the stage '%s' is being evaluated; retry the stage when that is done", ev.Stage)
 	case ev.Mode == pipeline.AllActions && running: // S-167
 		return refuse("actions of the stage are still running; wait for them, or use FAILED_ACTIONS")
 	}
@@ -61,9 +63,9 @@ func (st *step) retry(ev Retry) error {
 	return nil
 }
 
-func (st *step) notLatest(ev Retry) error {
+func (st *step) notLatest(execution pipeline.ExecutionID, stage string) error {
 	return fault.New("NotLatestPipelineExecutionException",
-		"The execution '%s' is not the latest execution that entered the stage '%s'", ev.Execution, ev.Stage)
+		"The execution '%s' is not the latest execution that entered the stage '%s'", execution, stage)
 }
 
 // again resumes an execution in the stage it failed in. Actions to run again lose their
@@ -77,17 +79,25 @@ func (st *step) again(e *Execution, mode pipeline.RetryMode, trigger string) {
 			delete(visit.Actions, name)
 		}
 	}
+	st.forget(visit)
 	e.Attempt++
-	e.Status, e.StatusSummary, e.Position = pipeline.InProgress, "", Inside
 	visit.Retried = st.now
 	if stage := st.s.Stages[e.Stage]; stage != nil && e.Mode != pipeline.Parallel {
-		stage.Holder = e.ID
 		stage.Retry = &RetryMetadata{Manual: visit.Manual, Automatic: visit.Automatic, Latest: trigger}
+	}
+	st.resume(e)
+	st.advance(e)
+}
+
+// resume puts an execution that failed or stopped back into its stage (S-106).
+func (st *step) resume(e *Execution) {
+	e.Status, e.StatusSummary, e.Position = pipeline.InProgress, "", Inside
+	if stage := st.s.Stages[e.Stage]; stage != nil && e.Mode != pipeline.Parallel {
+		stage.Holder = e.ID
 	}
 	st.setStage(e, pipeline.InProgress)
 	st.emitPipeline(e, "RESUMED")
 	st.emitStage(e, "RESUMED")
-	st.advance(e)
 }
 
 // stop asks an execution to stop (S-192 to S-198).
@@ -121,6 +131,7 @@ func (st *step) stop(ev Stop) error {
 		st.setStage(e, pipeline.Stopping)
 		st.emitStage(e, "STOPPING")
 	}
+	st.dropConditions(e, pipeline.Abandoned, "The execution was stopped")
 	if ev.Abandon { // S-194
 		for _, run := range e.running() {
 			st.abandonRun(e, run)
@@ -203,6 +214,7 @@ func (st *step) update(ev Update) error {
 				st.abandonRun(e, run)
 			}
 		}
+		st.dropConditions(e, pipeline.Cancelled, "The pipeline was updated")
 		st.advance(e)
 	}
 	st.matchStages(d)
@@ -222,6 +234,7 @@ func (st *step) matchStages(d *pipeline.Declaration) {
 		}
 		stage.Target = "" // S-185: it was started in a version before
 		maps.DeleteFunc(stage.Actions, func(name string, _ *ActionRun) bool { return !hasAction(d, def.Name, name) })
+		maps.DeleteFunc(stage.Conditions, func(place pipeline.Place, _ *ConditionRun) bool { return !hasCondition(d, def.Name, place) })
 		st.s.Stages[def.Name] = stage
 	}
 	for _, e := range st.s.ordered() {

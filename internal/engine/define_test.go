@@ -64,6 +64,10 @@ func (p *player) define(args, lines []string, version int) *pipeline.Declaration
 				}
 				continue
 			}
+			if text, ok := strings.CutPrefix(word, "?"); ok {
+				condition(&s, text)
+				continue
+			}
 			if word == "!rollback" {
 				s.OnFailure = &pipeline.FailureConditions{Result: "ROLLBACK"}
 				continue
@@ -138,4 +142,29 @@ func action(word string, source bool) pipeline.Action {
 		}
 	}
 	return a
+}
+
+// condition reads entry|success|failure:RESULT=RULE[,RULE…] with rules written like actions;
+// their kind is VariableCheck unless they have one.
+func condition(s *pipeline.Stage, text string) {
+	head, rules, _ := strings.Cut(text, "=")
+	place, result, _ := strings.Cut(head, ":")
+	c := pipeline.Condition{Result: result}
+	for word := range strings.SplitSeq(rules, ",") {
+		a := action(word, false)
+		r := pipeline.Rule{Name: a.Name, RuleTypeID: pipeline.RuleTypeID{Category: "Rule", Provider: "VariableCheck"},
+			Configuration: a.Configuration, InputArtifacts: a.InputArtifacts, Region: a.Region, TimeoutInMinutes: a.TimeoutInMinutes}
+		if a.ActionTypeID.Provider != "CodeBuild" {
+			r.RuleTypeID.Provider = a.ActionTypeID.Provider
+		}
+		c.Rules = append(c.Rules, r)
+	}
+	switch place {
+	case "entry":
+		s.BeforeEntry = &pipeline.Conditions{Conditions: []pipeline.Condition{c}}
+	case "success":
+		s.OnSuccess = &pipeline.Conditions{Conditions: []pipeline.Condition{c}}
+	case "failure":
+		s.OnFailure = &pipeline.FailureConditions{Conditions: []pipeline.Condition{c}}
+	}
 }

@@ -113,6 +113,9 @@ func (st *step) emitStage(e *Execution, state string) {
 
 // emitAction tells of a change of an action execution (S-349).
 func (st *step) emitAction(e *Execution, run *ActionRun, state string) {
+	if run.Place != "" { // S-352
+		return
+	}
 	d := st.common(e, state)
 	d.StartTime = stamp(run.Started)
 	typ := run.Type

@@ -63,6 +63,14 @@ type Rollback struct {
 	By     string
 }
 
+// OverrideCondition has an execution go on as if a condition of the stage had been met (S-208).
+type OverrideCondition struct {
+	Stage     string
+	Execution pipeline.ExecutionID
+	Place     pipeline.Place
+	By        string
+}
+
 // Approve answers a pending approval (S-223). Status is Approved or Rejected.
 type Approve struct{ Stage, Action, Token, Status, Summary, By string }
 
@@ -123,6 +131,7 @@ func (EnableTransition) event()  {}
 func (Stop) event()              {}
 func (Retry) event()             {}
 func (Rollback) event()          {}
+func (OverrideCondition) event() {}
 func (Approve) event()           {}
 func (Progress) event()          {}
 func (Succeed) event()           {}

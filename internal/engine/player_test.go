@@ -53,15 +53,17 @@ func newPlayer(t *testing.T) *player {
 //	                                                         defines; then one line a stage
 //	update  [mode=…] …                                       puts a new version in force
 //	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]|!rollback]
+//	           [?entry|success|failure:RESULT=RULE[,RULE]…]   where rules are like actions
 //	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [reported=STAGE/ACTION:REVISION] [detected]
-//	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]
+//	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]  (a rule is STAGE?RULE)
 //	approve|reject eN STAGE/ACTION [token=…]
 //	retry eN STAGE MODE · rollback STAGE eN · stop eN [abandon] · disable|enable STAGE [Outbound]
+//	override eN STAGE BEFORE_ENTRY|ON_SUCCESS
 //	note eN STAGE/ACTION NAME                                keeps the present token under a name
 //	wait DURATION                                            and fires what is due
 //	wake eN STAGE/ACTION                                     fires too early or too late
 //	delete
-//	show [events] [jobs] [timers] [gates] [runs] [keys] [variables]
+//	show [events] [jobs] [timers] [gates] [runs] [keys] [variables] [conditions]
 //	                                                         says what else to show
 func (p *player) do(lines []string) string {
 	words := strings.Fields(lines[0])
@@ -89,6 +91,8 @@ func (p *player) do(lines []string) string {
 		ev = Retry{Execution: p.execution(args[0]), Stage: args[1], Mode: pipeline.RetryMode(args[2])}
 	case "rollback":
 		ev = Rollback{Stage: args[0], Target: p.execution(args[1]), By: "arn:operator"}
+	case "override":
+		ev = OverrideCondition{Execution: p.execution(args[0]), Stage: args[1], Place: pipeline.Place(args[2]), By: "arn:operator"}
 	case "stop":
 		ev = Stop{Execution: p.execution(args[0]), Abandon: len(args) > 1, Reason: "because"}
 	case "disable", "enable":
@@ -263,13 +267,15 @@ func (p *player) approval(verb string, args []string) Event {
 func (p *player) report(verb string, args []string) Event {
 	ref := p.jobs[args[0]+" "+args[1]]
 	r := Result{}
-	vars := map[string]string{}
+	vars, code := map[string]string{}, pipeline.JobFailed
 	var revision *pipeline.Revision
 	for _, a := range args[2:] {
 		name, value, _ := strings.Cut(a, "=")
 		switch name {
 		case "job": // the job with this number
 			ref = p.jobs[args[0]+" "+args[1]+" "+value]
+		case "code":
+			code = value
 		case "summary":
 			r.Summary = value
 		case "id":
@@ -292,7 +298,7 @@ func (p *player) report(verb string, args []string) Event {
 	case "succeed":
 		return Succeed{Job: ref, Result: r, Variables: vars, Revision: revision}
 	case "fail":
-		return Fail{Job: ref, Result: r, Error: pipeline.ErrorDetails{Code: pipeline.JobFailed, Message: "it said no"}}
+		return Fail{Job: ref, Result: r, Error: pipeline.ErrorDetails{Code: code, Message: "it said no"}}
 	case "continue":
 		return Continue{Job: ref, Result: r, Token: "token-1"}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -135,7 +136,7 @@ func runsOf(s *State) map[pipeline.ActionExecutionID]*ActionRun {
 	out := map[pipeline.ActionExecutionID]*ActionRun{}
 	for _, e := range everyone(s) {
 		for _, visit := range e.Runs {
-			for _, run := range visit.Actions {
+			for run := range visit.All() {
 				out[run.ID] = run
 			}
 		}
@@ -161,7 +162,7 @@ func everyone(s *State) map[pipeline.ExecutionID]*Execution {
 // got lost.
 func (w *world) touched(before *State, ev Event) {
 	was, is := everyone(&State{Executions: before.Executions}), everyone(w.s)
-	if _, retry := ev.(Retry); retry && w.attached != nil {
+	if _, id := resumes(ev); id != "" && w.attached != nil {
 		was[w.attached.ID] = w.attached
 	}
 	for id, e := range was {
@@ -200,11 +201,11 @@ func (w *world) statuses(before *State, ev Event) {
 		if now == nil { // history since the step before
 			continue
 		}
-		retry, ok := ev.(Retry)
-		retried := ok && retry.Execution == id && (e.Status == pipeline.Failed || e.Status == pipeline.Stopped)
+		stage, resumed := resumes(ev)
+		retried := resumed == id && (e.Status == pipeline.Failed || e.Status == pipeline.Stopped)
 		for name, visit := range e.Runs { // S-111
 			was, is := visit.Status, now.Runs[name].Status
-			if was != is && was != pipeline.InProgress && !(was == pipeline.Stopping && is == pipeline.Stopped) && !(retried && retry.Stage == name) {
+			if was != is && was != pipeline.InProgress && !(was == pipeline.Stopping && is == pipeline.Stopped) && !(retried && stage == name) {
 				w.t.Fatalf("%T turned stage %s from %s into %s", ev, name, was, is)
 			}
 		}
@@ -252,6 +253,17 @@ func (w *world) rollbacks() {
 	}
 }
 
+// resumes gives what an event may resume.
+func resumes(ev Event) (stage string, execution pipeline.ExecutionID) {
+	switch ev := ev.(type) {
+	case Retry:
+		return ev.Stage, ev.Execution
+	case OverrideCondition:
+		return ev.Stage, ev.Execution
+	}
+	return "", ""
+}
+
 // newerAt says whether a newer execution is, or has just passed, where an older one waited.
 func (w *world) newerAt(e *Execution) bool {
 	for _, other := range everyone(w.s) {
@@ -266,8 +278,9 @@ func (w *world) newerAt(e *Execution) bool {
 // PARALLEL execution runs no more at a time than it may (S-57).
 func (w *world) orders(before *State) {
 	for _, e := range everyone(w.s) {
-		if e.Mode == pipeline.Parallel && len(e.running()) > smallLimits.ParallelActions {
-			w.t.Fatalf("%d actions of a PARALLEL execution are running", len(e.running()))
+		actions := slices.DeleteFunc(e.running(), func(run *ActionRun) bool { return run.Place != "" })
+		if e.Mode == pipeline.Parallel && len(actions) > smallLimits.ParallelActions {
+			w.t.Fatalf("%d actions of a PARALLEL execution are running", len(actions))
 		}
 		for name, visit := range e.Runs {
 			def, _, _ := w.s.Attached.Definitions[e.Version].Stage(name)
@@ -283,5 +296,24 @@ func (w *world) orders(before *State) {
 				}
 			}
 		}
+	}
+}
+
+// overridden says that an override which was accepted has the execution go on (S-208).
+func (w *world) overridden(ev Event) {
+	o, ok := ev.(OverrideCondition)
+	if !ok {
+		return
+	}
+	e := everyone(w.s)[o.Execution]
+	visit := e.Runs[o.Stage]
+	if c := visit.Conditions[o.Place]; c.Status != pipeline.Overridden {
+		w.t.Fatalf("an overridden condition is %s", c.Status)
+	}
+	switch moved := visit.Status == pipeline.Succeeded; {
+	case o.Place == pipeline.OnSuccess && !moved:
+		w.t.Fatalf("after the override of its success condition the stage is %s", visit.Status)
+	case o.Place == pipeline.BeforeEntry && len(visit.Actions) == 0:
+		w.t.Fatal("after the override of its entry condition the stage runs no action")
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (st *step) reported(ref JobRef) (*Execution, *ActionRun, error) {
 	if e := st.s.Executions[ref.Execution]; e != nil {
 		for _, run := range e.Runs {
-			for _, a := range run.Actions {
+			for a := range run.All() {
 				if a.ID == ref.Run && a.Job == ref.ID && a.Status == pipeline.InProgress {
 					return e, a, nil
 				}
@@ -70,7 +70,7 @@ func (st *step) succeed(ev Succeed) error {
 	}
 	if limit := st.limits.OutputVariablesBytes; size > limit { // S-79, S-279
 		return fault.New("OutputVariablesSizeExceededException",
-			"The output variables of action '%s' have %d bytes; at most %d are allowed", run.Action, size, limit)
+			"The output variables of %s have %d bytes; at most %d are allowed", run.label(), size, limit)
 	}
 	st.note(run, ev.Result)
 	run.Variables, run.Revision = ev.Variables, cmp.Or(ev.Revision, run.Revision)
@@ -80,6 +80,11 @@ func (st *step) succeed(ev Succeed) error {
 		if run.Type.Category == pipeline.CategorySource {
 			revise(e, run)
 		}
+	}
+	if run.Place != "" { // a rule gives nothing to others
+		st.endRun(e, run, pipeline.Succeeded)
+		st.advance(e)
+		return nil
 	}
 	for i := range run.Outputs {
 		out := run.Outputs[i]
@@ -164,7 +169,7 @@ func (st *step) wakeup(ev Wakeup) {
 func (st *step) timeOut(e *Execution, run *ActionRun) {
 	limit := run.Deadline.Sub(run.Started).Round(time.Second)
 	why := pipeline.ErrorDetails{Code: pipeline.JobFailed,
-		Message: fmt.Sprintf("The action '%s' did not finish within its time limit of %s. Work it started elsewhere was not cancelled.", run.Action, limit)}
+		Message: fmt.Sprintf("The %s did not finish within its time limit of %s. Work it started elsewhere was not cancelled.", run.label(), limit)}
 	if run.Token != "" {
 		why.Message = fmt.Sprintf("The approval request of action '%s' was not answered within %s", run.Action, limit)
 	}

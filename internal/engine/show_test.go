@@ -17,8 +17,8 @@ func (p *player) learn() {
 		p.names[e.ID] = "e" + strconv.FormatInt(e.Order, 10)
 		delete(p.past, e.ID)
 		for _, visit := range e.Runs {
-			for _, r := range visit.Actions {
-				name := p.names[e.ID] + " " + r.Stage + "/" + r.Action
+			for r := range visit.All() {
+				name := p.names[e.ID] + " " + what(r.Stage, r.Action, r.Type)
 				p.runs[r.ID] = name
 				if r.Token != "" && r.Status == pipeline.InProgress {
 					p.tokens[name] = r.Token
@@ -27,12 +27,20 @@ func (p *player) learn() {
 		}
 	}
 	for _, r := range p.s.Ended {
-		p.runs[r.ID] = p.names[r.Execution] + " " + r.Stage + "/" + r.Action
+		p.runs[r.ID] = p.names[r.Execution] + " " + what(r.Stage, r.Action, r.Type)
 	}
 	for _, e := range p.s.Retired {
 		p.past[e.ID] = new(Execution)
 		reread(p.t, e, p.past[e.ID])
 	}
+}
+
+// what names an action or a rule.
+func what(stage, name string, typ pipeline.ActionTypeID) string {
+	if typ.Category == pipeline.CategoryRule {
+		return stage + "?" + name
+	}
+	return stage + "/" + name
 }
 
 // effect describes an effect in one line, if it is to be shown.
@@ -65,7 +73,7 @@ func (p *player) effect(e Effect) string {
 }
 
 func (p *player) startedJob(e StartJob) string {
-	name := p.names[e.Execution] + " " + e.Stage + "/" + e.Action
+	name := p.names[e.Execution] + " " + what(e.Stage, e.Action, e.Type)
 	p.jobs[name] = JobRef{ID: e.ID, Execution: e.Execution, Run: e.Run}
 	p.jobs[name+" "+strconv.Itoa(e.Number)] = p.jobs[name]
 	p.work[e.ID] = fmt.Sprintf("%s #%d", name, e.Number)
@@ -204,6 +212,14 @@ func (p *player) stage(st *StageState) string {
 	if st.Holder != "" {
 		parts = append(parts, "locked by "+p.names[st.Holder])
 	}
+	for _, place := range pipeline.Places {
+		if c := st.Conditions[place]; c != nil && p.show["conditions"] {
+			parts = append(parts, conditionText(place, c))
+			if c.Summary != "" {
+				parts[len(parts)-1] += " " + c.Summary
+			}
+		}
+	}
 	if m := st.Retry; m != nil {
 		parts = append(parts, fmt.Sprintf("retries manual=%d automatic=%d %s", m.Manual, m.Automatic, m.Latest))
 	}
@@ -283,6 +299,11 @@ func (p *player) told(e *Execution) string {
 	if e.Position == Left {
 		line += " was " + string(visit.Status)
 	}
+	for _, place := range pipeline.Places {
+		if c := visit.Conditions[place]; c != nil {
+			line += " " + conditionText(place, c)
+		}
+	}
 	runs := slices.SortedFunc(maps.Values(visit.Actions), func(a, b *ActionRun) int { return int(a.Number - b.Number) })
 	for _, r := range runs {
 		line += " " + r.Action + "=" + string(r.Status)
@@ -291,4 +312,13 @@ func (p *player) told(e *Execution) string {
 		}
 	}
 	return line
+}
+
+// conditionText describes an evaluation and its rules by their names.
+func conditionText(place pipeline.Place, c *ConditionRun) string {
+	text := placeNames[place] + "=" + string(c.Status) + "("
+	for i, name := range slices.Sorted(maps.Keys(c.Rules)) {
+		text += strings.Repeat(" ", min(i, 1)) + name + "=" + string(c.Rules[name].Status)
+	}
+	return text + ")"
 }

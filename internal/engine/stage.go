@@ -94,7 +94,7 @@ func (st *step) setStage(e *Execution, status pipeline.Status) {
 }
 
 // advance moves an execution that is inside a stage as far as it can go now: it starts the
-// next actions, or ends the stage. It does nothing while it has to wait for actions.
+// next actions or rules, or ends the stage. It does nothing while it has to wait for them.
 func (st *step) advance(e *Execution) {
 	def, i := st.stageOf(e)
 	run := e.Runs[e.Stage]
@@ -120,12 +120,43 @@ func (st *step) advance(e *Execution) {
 			st.emitStage(e, "CANCELED")
 			st.end(e, pipeline.Cancelled, "CANCELED")
 		}
+	case !st.allowed(e, def, i):
 	case bad:
 		if running == 0 { // S-58, S-113
 			st.stageFailed(e, def)
 		}
 	case st.startGroup(e, def, running):
-	default: // S-112
+	default:
+		st.stageDone(e, def, i)
+	}
+}
+
+// allowed says whether the entry condition lets the execution begin its actions. If it is not
+// met, the stage is failed or skipped (S-202).
+func (st *step) allowed(e *Execution, def *pipeline.Stage, i int) bool {
+	switch st.verdict(e, def, pipeline.BeforeEntry) {
+	case pipeline.InProgress:
+		return false
+	case pipeline.Failed, pipeline.Errored:
+		if def.Condition(pipeline.BeforeEntry).Result == pipeline.ResultSkip {
+			st.setStage(e, pipeline.Skipped)
+			st.leave(e, i)
+		} else {
+			st.failStage(e, unmet(e, pipeline.BeforeEntry), false)
+		}
+		return false
+	}
+	return true
+}
+
+// stageDone ends a stage all of whose actions succeeded, if its success condition is met (S-112,
+// S-203, Q-20).
+func (st *step) stageDone(e *Execution, def *pipeline.Stage, i int) {
+	switch st.verdict(e, def, pipeline.OnSuccess) {
+	case pipeline.InProgress:
+	case pipeline.Failed, pipeline.Errored:
+		st.failStage(e, unmet(e, pipeline.OnSuccess), def.Condition(pipeline.OnSuccess).Result == pipeline.ResultRollback)
+	default:
 		st.setStage(e, pipeline.Succeeded)
 		st.remember(e)
 		st.leave(e, i)
@@ -163,7 +194,7 @@ func (st *step) startGroup(e *Execution, def *pipeline.Stage, running int) bool 
 			if r != nil || (e.Mode == pipeline.Parallel && running >= st.limits.ParallelActions) {
 				continue
 			}
-			if st.startAction(e, a) {
+			if st.startRun(e, "", a) {
 				running++
 			}
 		}
@@ -180,8 +211,12 @@ func (st *step) startGroup(e *Execution, def *pipeline.Stage, running int) bool 
 // stageFailed ends a stage none of whose actions runs any more and one of which failed. An
 // automatic retry keeps the stage locked and begins at once, once per stage (S-130, S-180).
 func (st *step) stageFailed(e *Execution, def *pipeline.Stage) {
-	run := e.Runs[e.Stage]
-	if f := def.OnFailure; f != nil && f.Result == pipeline.ResultRetry && run.Automatic == 0 && e.Type == pipeline.ExecutionStandard {
+	run, f := e.Runs[e.Stage], def.OnFailure
+	if f == nil || e.Type != pipeline.ExecutionStandard { // S-190: what onFailure asks for does not follow a rollback
+		st.failStage(e, "", false)
+		return
+	}
+	if f.Result == pipeline.ResultRetry && run.Automatic == 0 {
 		mode := pipeline.FailedActions
 		if f.RetryConfiguration != nil && f.RetryConfiguration.RetryMode != "" {
 			mode = f.RetryConfiguration.RetryMode
@@ -190,15 +225,21 @@ func (st *step) stageFailed(e *Execution, def *pipeline.Stage) {
 		st.again(e, mode, "AutomatedStageRetry")
 		return
 	}
-	st.failStage(e, def.OnFailure != nil && def.OnFailure.Result == pipeline.ResultRollback)
+	switch st.verdict(e, def, pipeline.OnFailure) { // S-204
+	case pipeline.InProgress:
+	case pipeline.Failed, pipeline.Errored:
+		st.failStage(e, unmet(e, pipeline.OnFailure), true)
+	default:
+		st.failStage(e, "", f.Result == pipeline.ResultRollback)
+	}
 }
 
 // failStage ends a stage and its execution as Failed. If it is to be rolled back and can be,
 // the rollback takes the stage before anybody else (S-187, S-188).
-func (st *step) failStage(e *Execution, back bool) {
+func (st *step) failStage(e *Execution, why string, back bool) {
 	st.setStage(e, pipeline.Failed)
 	st.emitStage(e, "FAILED")
-	e.Status = pipeline.Failed
+	e.Status, e.StatusSummary = pipeline.Failed, why
 	st.release(e)
 	st.emitPipeline(e, "FAILED")
 	if !back || !st.rollBack(e) {

@@ -11,7 +11,7 @@ package engine
 
 import (
 	"cmp"
-	"maps"
+	"iter"
 	"slices"
 	"time"
 
@@ -84,6 +84,8 @@ type StageState struct {
 	Target pipeline.ExecutionID `json:"target,omitempty"`
 	// Actions holds the latest run of each action in any execution (S-121).
 	Actions map[string]*ActionRun `json:"actions,omitempty"`
+	// Conditions holds the latest evaluation of each condition in any execution (S-210).
+	Conditions map[pipeline.Place]*ConditionRun `json:"conditions,omitempty"`
 	// Answered are the approvals that were answered here last, to tell a second answer from
 	// a wrong token (S-227).
 	Answered []Answer `json:"answered,omitempty"`
@@ -193,6 +195,8 @@ type StageRun struct {
 	// Actions are the latest runs of the stage's actions in this execution. An action that
 	// did not run yet, or is to run again, has none.
 	Actions map[string]*ActionRun `json:"actions,omitempty"`
+	// Conditions are the conditions evaluated in this visit.
+	Conditions map[pipeline.Place]*ConditionRun `json:"conditions,omitempty"`
 	// Retried is when the stage was last retried; zero if never (S-348).
 	Retried   time.Time `json:"retried,omitzero"`
 	Manual    int       `json:"manual,omitempty"`
@@ -201,16 +205,29 @@ type StageRun struct {
 	Touched int64 `json:"touched"`
 }
 
-// ActionRun is one run of one action (S-115).
+// ConditionRun is one evaluation of a condition (S-200, S-207).
+type ConditionRun struct {
+	Status  pipeline.Status `json:"status"`
+	Summary string          `json:"summary,omitempty"`
+	Updated time.Time       `json:"updated"`
+	// Rules are the runs of its rules by name.
+	Rules map[string]*ActionRun `json:"rules,omitempty"`
+}
+
+// ActionRun is one run of one action (S-115), or of one rule of a condition: to workers they
+// are the same.
 type ActionRun struct {
 	ID        pipeline.ActionExecutionID `json:"id"`
 	Execution pipeline.ExecutionID       `json:"execution"`
 	// Number orders the runs of a pipeline by their start.
-	Number  int64                 `json:"number"`
-	Version int                   `json:"version"`
-	Stage   string                `json:"stage"`
-	Action  string                `json:"action"`
-	Type    pipeline.ActionTypeID `json:"type"`
+	Number  int64  `json:"number"`
+	Version int    `json:"version"`
+	Stage   string `json:"stage"`
+	Action  string `json:"action"`
+	// Place is where the condition is whose rule this is a run of, Action being the name of the
+	// rule; it is empty for an action.
+	Place pipeline.Place        `json:"place,omitempty"`
+	Type  pipeline.ActionTypeID `json:"type"`
 
 	Status  pipeline.Status `json:"status"`
 	Started time.Time       `json:"started"`
@@ -252,12 +269,43 @@ func (s *State) Current() *pipeline.Declaration { return s.Attached.Definitions[
 
 // LatestRuns are the last runs of the execution's actions, newest first.
 func (e *Execution) LatestRuns() []*ActionRun {
+	return e.latest(func(run *ActionRun) bool { return run.Place == "" })
+}
+
+// LatestRules are the last runs of the rules of the execution's conditions, newest first.
+func (e *Execution) LatestRules() []*ActionRun {
+	return e.latest(func(run *ActionRun) bool { return run.Place != "" })
+}
+
+func (e *Execution) latest(which func(*ActionRun) bool) []*ActionRun {
 	var out []*ActionRun
 	for _, visit := range e.Runs {
-		out = slices.AppendSeq(out, maps.Values(visit.Actions))
+		for run := range visit.All() {
+			if which(run) {
+				out = append(out, run)
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b *ActionRun) int { return cmp.Compare(b.Number, a.Number) })
 	return out
+}
+
+// All gives the latest runs of the visit's actions and rules, in no order.
+func (v *StageRun) All() iter.Seq[*ActionRun] {
+	return func(yield func(*ActionRun) bool) {
+		for _, run := range v.Actions {
+			if !yield(run) {
+				return
+			}
+		}
+		for _, c := range v.Conditions {
+			for _, run := range c.Rules {
+				if !yield(run) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // New is the state of a pipeline just created (S-14, S-153). The declaration must be

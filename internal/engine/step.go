@@ -42,6 +42,8 @@ func Step(s *State, now time.Time, ev Event) (*State, []Effect, error) {
 		err = st.retry(ev)
 	case Rollback:
 		err = st.rollback(ev)
+	case OverrideCondition:
+		err = st.override(ev)
 	case Approve:
 		err = st.approve(ev)
 	case Progress:
@@ -173,11 +175,11 @@ func (s *State) ordered() []*Execution {
 	return slices.SortedFunc(maps.Values(s.Executions), func(a, b *Execution) int { return cmp.Compare(a.Order, b.Order) })
 }
 
-// running lists the action executions in progress by their start.
+// running lists the runs of actions and rules in progress by their start.
 func (e *Execution) running() []*ActionRun {
 	var out []*ActionRun
 	for _, visit := range e.Runs {
-		for _, run := range visit.Actions {
+		for run := range visit.All() {
 			if run.Status == pipeline.InProgress {
 				out = append(out, run)
 			}
@@ -204,6 +206,7 @@ func (st *step) retriable(e *Execution) bool {
 // told to the world (S-69, Q-8).
 func (st *step) delete() {
 	for _, e := range st.s.ordered() {
+		st.dropConditions(e, pipeline.Cancelled, "The pipeline was deleted")
 		for _, run := range e.running() {
 			st.endRun(e, run, pipeline.Abandoned)
 		}

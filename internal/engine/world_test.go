@@ -96,9 +96,26 @@ func drawDefinition(t *rapid.T, version int) *pipeline.Declaration {
 		case 1:
 			s.OnFailure = &pipeline.FailureConditions{Result: "RETRY", RetryConfiguration: &pipeline.RetryConfiguration{RetryMode: pipeline.AllActions}}
 		}
+		drawConditions(t, d, &s)
 		d.Stages = append(d.Stages, s)
 	}
 	return d
+}
+
+// drawConditions gives a stage conditions, in all forms that Validate takes (S-29 to S-31, S-199).
+func drawConditions(t *rapid.T, d *pipeline.Declaration, s *pipeline.Stage) {
+	results := map[string][]string{"entry": {"FAIL", "SKIP"}, "success": {"FAIL", "ROLLBACK"}, "failure": {"ROLLBACK"}}
+	for _, place := range []string{"entry", "success", "failure"} {
+		if rapid.IntRange(0, 3).Draw(t, place) > 0 {
+			continue
+		}
+		result := rapid.SampledFrom(results[place]).Draw(t, "result")
+		if result == "ROLLBACK" && d.ExecutionMode == pipeline.Parallel || place == "failure" && s.OnFailure != nil {
+			continue
+		}
+		rules := rapid.SampledFrom([]string{"r", "r,q", "r,q,off:off", "r~5,off:off", "off:off"}).Draw(t, "rules")
+		condition(s, place+":"+result+"="+rules)
+	}
 }
 
 // draw makes an event about what there is, or was, or never was.
@@ -115,7 +132,7 @@ func (w *world) draw() Event {
 			stage = e.Stage
 		}
 	}
-	switch rapid.IntRange(0, 24).Draw(t, "event") {
+	switch rapid.IntRange(0, 26).Draw(t, "event") {
 	case 0, 1, 2:
 		return Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution}, Detected: rapid.Bool().Draw(t, "detected")}
 	case 3:
@@ -139,6 +156,8 @@ func (w *world) draw() Event {
 			a.Status = rapid.SampledFrom([]string{"Approved", "Approved", "Rejected"}).Draw(t, "answer")
 			return a
 		}
+	case 16, 17:
+		return OverrideCondition{Stage: stage, Execution: execution, Place: rapid.SampledFrom(pipeline.Places[:]).Draw(t, "place"), By: "arn"}
 	case 14, 15:
 		return Rollback{Stage: stage, Target: execution}
 	case 13:
@@ -214,6 +233,7 @@ func (w *world) apply(ev Event) {
 	w.statuses(before, ev)
 	w.orders(before)
 	w.rollbacks()
+	w.overridden(ev)
 	if err := Check(next); err != nil {
 		w.t.Fatalf("after %T: %v", ev, err)
 	}

@@ -5,15 +5,18 @@ import "time"
 // The execution statuses of S-106, S-111 and S-115. A pipeline execution knows all but
 // Skipped and Abandoned, an action execution InProgress, Succeeded, Failed and Abandoned.
 const (
-	InProgress        Status = "InProgress"
-	Succeeded         Status = "Succeeded"
-	Failed            Status = "Failed"
-	StatusSuperseded  Status = "Superseded"
-	Cancelled         Status = "Cancelled"
-	Stopping          Status = "Stopping"
-	Stopped           Status = "Stopped"
-	Skipped           Status = "Skipped"
-	Abandoned         Status = "Abandoned"
+	InProgress       Status = "InProgress"
+	Succeeded        Status = "Succeeded"
+	Failed           Status = "Failed"
+	StatusSuperseded Status = "Superseded"
+	Cancelled        Status = "Cancelled"
+	Stopping         Status = "Stopping"
+	Stopped          Status = "Stopped"
+	Skipped          Status = "Skipped"
+	Abandoned        Status = "Abandoned"
+	// Errored and Overridden are for conditions only (S-207).
+	Errored           Status = "Errored"
+	Overridden        Status = "Overridden"
 	ExecutionStandard        = "STANDARD"
 	ExecutionRollback        = "ROLLBACK"
 )

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -60,6 +61,47 @@ func rule(provider string, inputs Bounds, timeout time.Duration, properties ...P
 		Unavailable: "This server does not run the rule type " + provider +
 			" yet: definitions may use it, but a rule of this type fails when its turn comes.",
 	}
+}
+
+// ActionType is the id under which workers do rules of the type: a rule is a job like an action.
+func (id RuleTypeID) ActionType() ActionTypeID {
+	return ActionTypeID{Category: CategoryRule, Owner: cmp.Or(id.Owner, OwnerAWS), Provider: id.Provider, Version: cmp.Or(id.Version, "1")}
+}
+
+// ActionType describes the type to workers.
+func (t RuleType) ActionType() ActionType {
+	return ActionType{ID: t.ID.ActionType(), Inputs: t.Inputs, Properties: t.Properties, Settings: t.Settings, Timeout: t.Timeout,
+		V2Only: true, Unavailable: t.Unavailable}
+}
+
+// Place is where a stage has a condition (S-199).
+type Place string
+
+// The places of conditions.
+const (
+	BeforeEntry Place = "BEFORE_ENTRY"
+	OnSuccess   Place = "ON_SUCCESS"
+	OnFailure   Place = "ON_FAILURE"
+)
+
+// Places are all places, in the order of their turn.
+var Places = [...]Place{BeforeEntry, OnSuccess, OnFailure}
+
+// Condition gives the condition the stage has at a place, or nil. There is at most one (S-29).
+func (s *Stage) Condition(p Place) *Condition {
+	var list []Condition
+	switch {
+	case p == BeforeEntry && s.BeforeEntry != nil:
+		list = s.BeforeEntry.Conditions
+	case p == OnSuccess && s.OnSuccess != nil:
+		list = s.OnSuccess.Conditions
+	case p == OnFailure && s.OnFailure != nil:
+		list = s.OnFailure.Conditions
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[0]
 }
 
 // ruleTypes finds the built-in rule types by id.

@@ -47,14 +47,23 @@ func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage
 // ListActionRuns gives up to limit action executions, newest start first, those before the
 // number given; 0 begins at the newest (S-124). An execution narrows the list to its own.
 func (tx *Tx) ListActionRuns(ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {
+	return tx.listRuns(ctx, "action_execution", id, execution, before, limit)
+}
+
+// ListRuleRuns is ListActionRuns for the rules of conditions (S-210).
+func (tx *Tx) ListRuleRuns(ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {
+	return tx.listRuns(ctx, "rule_execution", id, execution, before, limit)
+}
+
+func (tx *Tx) listRuns(ctx context.Context, table, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {
 	if before == 0 {
 		before = 1 << 62
 	}
 	since := micros(tx.Now().Add(-retention))
 	if execution == "" {
-		return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number < $2 AND started > $3
+		return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND number < $2 AND started > $3
 			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.ActionRun])
 	}
-	return all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
+	return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
 		ORDER BY number DESC LIMIT $5`, []any{id, string(execution), before, since, limit}, scanDoc[engine.ActionRun])
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func (j *journey) step(ev engine.Event) {
 				}
 				j.passed[name][e.ID] = true
 			}
-			for _, run := range visit.Actions {
+			for run := range visit.All() {
 				j.runs[run.ID] = text(j.t, run)
 			}
 		}
@@ -82,11 +83,11 @@ func (j *journey) step(ev engine.Event) {
 	}
 }
 
-// running gives a run in progress, of an action if one is named.
+// running gives a run in progress, of an action or rule if one is named.
 func (j *journey) running(action string) *engine.ActionRun {
 	var found *engine.ActionRun
 	for _, e := range j.s.Executions {
-		for _, run := range e.LatestRuns() {
+		for _, run := range slices.Concat(e.LatestRuns(), e.LatestRules()) {
 			if run.Status == pipeline.InProgress && (action == "" || run.Action == action) && (found == nil || run.Number < found.Number) {
 				found = run
 			}
@@ -151,6 +152,16 @@ func (j *journey) compareOnce() {
 		if err != nil {
 			return err
 		}
+		rules, err := tx.ListRuleRuns(ctx, j.id, "", 0, 10000)
+		if err != nil {
+			return err
+		}
+		for i, list := range [][]*engine.ActionRun{runs, rules} {
+			if slices.ContainsFunc(list, func(run *engine.ActionRun) bool { return (run.Place != "") != (i == 1) }) {
+				t.Errorf("after event %d actions and rules are mixed", j.s.Seq)
+			}
+		}
+		runs = append(runs, rules...)
 		if len(runs) != len(j.runs) {
 			t.Errorf("after event %d %d action executions are stored, %d were started", j.s.Seq, len(runs), len(j.runs))
 		}
@@ -200,6 +211,7 @@ func TestEveryStepIsSaved(t *testing.T) {
 			},
 			func() engine.Event { return j.succeed("A") },
 			func() engine.Event { return engine.Start{} },
+			func() engine.Event { return j.succeed("R") },
 			func() engine.Event {
 				return engine.Progress{Job: ref(j.running("B")), Result: engine.Result{ExternalID: "b7"}}
 			},
@@ -221,6 +233,7 @@ func TestEveryStepIsSaved(t *testing.T) {
 				return engine.Approve{Stage: "Three", Action: "Ask", Token: j.running("Ask").Token, Status: "Approved", By: "me"}
 			},
 			func() engine.Event { return j.succeed("A") },
+			func() engine.Event { return j.succeed("R") },
 			func() engine.Event { return engine.Stop{Execution: j.running("B").Execution, Abandon: true} },
 		} {
 			j.step(ev())
@@ -270,7 +283,7 @@ func TestEveryStepOfRandomStoriesIsSaved(t *testing.T) {
 
 // random makes an event that is likely to be accepted.
 func (j *journey) random(chance *rand.Rand) engine.Event {
-	run := j.running([]string{"", "A", "B", "C", "D", "Ask"}[chance.IntN(6)])
+	run := j.running([]string{"", "A", "R", "B", "C", "D", "Ask"}[chance.IntN(7)])
 	switch n := chance.IntN(20); {
 	case n == 0:
 		d := release(j.s.Name, j.s.Current().ExecutionMode)

@@ -243,7 +243,7 @@ func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine
 				return err
 			}
 		}
-		for _, run := range visit.Actions {
+		for run := range visit.All() {
 			if err := tx.saveRun(ctx, id, seq, run); err != nil {
 				return err
 			}
@@ -260,7 +260,11 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
+	table := "action_execution"
+	if run.Place != "" {
+		table = "rule_execution"
+	}
+	_, err = tx.exec(ctx, `INSERT INTO `+table+` (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`,
 		id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
 	return err
@@ -268,7 +272,7 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 
 // DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68).
 func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
-	for _, table := range []string{"pipeline_version", "source", "execution", "stage_success", "action_execution", "job", "timer", "start_token", "action_revision"} {
+	for _, table := range []string{"pipeline_version", "source", "execution", "stage_success", "action_execution", "rule_execution", "job", "timer", "start_token", "action_revision"} {
 		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE pipeline_id = $1`, id); err != nil {
 			return err
 		}

@@ -25,8 +25,8 @@ const (
 // workType is the one action type of the tests' pipelines.
 var workType = pipeline.ActionTypeID{Category: "Build", Owner: "Custom", Provider: "Worker", Version: "1"}
 
-// release is a definition of three stages: one action, three actions in two groups, and an
-// approval.
+// release is a definition of three stages: one action, three actions in two groups behind a
+// condition, and an approval.
 func release(name string, mode pipeline.ExecutionMode) *pipeline.Declaration {
 	act := func(name string, order int) pipeline.Action {
 		return pipeline.Action{Name: name, ActionTypeID: workType, RunOrder: order, Namespace: "ns" + name,
@@ -37,7 +37,8 @@ func release(name string, mode pipeline.ExecutionMode) *pipeline.Declaration {
 		ArtifactStore: &pipeline.ArtifactStore{Type: "S3", Location: "bucket"},
 		Stages: []pipeline.Stage{
 			{Name: "One", Actions: []pipeline.Action{act("A", 1)}},
-			{Name: "Two", Actions: []pipeline.Action{act("B", 1), act("C", 1), act("D", 2)}},
+			{Name: "Two", BeforeEntry: &pipeline.Conditions{Conditions: []pipeline.Condition{{Result: "FAIL",
+				Rules: []pipeline.Rule{{Name: "R", RuleTypeID: pipeline.RuleTypeID{Category: "Rule", Provider: "VariableCheck"}}}}}}, Actions: []pipeline.Action{act("B", 1), act("C", 1), act("D", 2)}},
 			{Name: "Three", Actions: []pipeline.Action{approve}},
 		}}
 }

@@ -94,11 +94,16 @@ func weight(s *engine.State) int {
 		for _, r := range stage.Actions {
 			run(r)
 		}
+		for _, c := range stage.Conditions {
+			for _, r := range c.Rules {
+				run(r)
+			}
+		}
 	}
 	for _, e := range s.Executions {
 		n += record
 		for _, visit := range e.Runs {
-			for _, r := range visit.Actions {
+			for r := range visit.All() {
 				run(r)
 			}
 		}
