@@ -266,7 +266,12 @@ func (a *action) stop(ctx context.Context, id string) {
 func (a *action) result(b *types.Build) provider.Result {
 	p := progress(b)
 	if b.BuildStatus != types.StatusTypeSucceeded {
-		r := provider.Failed(pipeline.JobFailed, "%s", reason(b))
+		code := pipeline.JobFailed
+		if first := firstFailed(b); first != nil && first.PhaseType == types.BuildPhaseTypeDownloadSource && said(first, "CLIENT_ERROR") {
+			// Nothing has run: an input artifact cannot be had, or not be unpacked.
+			code = pipeline.ConfigurationError
+		}
+		r := provider.Failed(code, "%s", reason(b))
 		r.Progress = p
 		return r
 	}
@@ -299,13 +304,25 @@ func (a *action) missing(b *types.Build) string {
 	return ""
 }
 
+// firstFailed gives the phase that ended the build; nil if none says so.
+func firstFailed(b *types.Build) *types.BuildPhase {
+	for i, p := range b.Phases {
+		if p.PhaseStatus != "" && p.PhaseStatus != types.StatusTypeSucceeded && p.PhaseStatus != types.StatusTypeInProgress {
+			return &b.Phases[i]
+		}
+	}
+	return nil
+}
+
+// said tells whether a phase gives a status code as its reason.
+func said(p *types.BuildPhase, code string) bool {
+	return slices.ContainsFunc(p.Contexts, func(c types.PhaseContext) bool { return aws.ToString(c.StatusCode) == code })
+}
+
 // reason is AWS's text, with what the first failed phase said of itself.
 func reason(b *types.Build) string {
 	text := "Build terminated with state: " + string(b.BuildStatus)
-	for _, p := range b.Phases {
-		if p.PhaseStatus == "" || p.PhaseStatus == types.StatusTypeSucceeded || p.PhaseStatus == types.StatusTypeInProgress {
-			continue
-		}
+	if p := firstFailed(b); p != nil {
 		text += ". Phase: " + string(p.PhaseType)
 		for _, c := range p.Contexts {
 			if code := aws.ToString(c.StatusCode); code != "" {
@@ -315,7 +332,6 @@ func reason(b *types.Build) string {
 				text += ", Message: " + m
 			}
 		}
-		break
 	}
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"

@@ -44,7 +44,7 @@ func (b *build) download(ctx context.Context) result {
 	primary := filepath.Join(b.workspace, sourceDir)
 	version, err := b.fetch(ctx, *bd.Source, bd.SourceVersion, primary)
 	if err != nil {
-		return failed("CLIENT_ERROR", "%v for primary source and source version %s", err, bd.SourceVersion)
+		return failed("CLIENT_ERROR", "%v for primary source%s", err, ofVersion(bd.SourceVersion))
 	}
 	env := b.environment(version)
 	view := b.room.deps.Runner.Path(b.workspace)
@@ -60,7 +60,7 @@ func (b *build) download(ctx context.Context) result {
 		}
 		got, err := b.fetch(ctx, s, asked, filepath.Join(b.workspace, secondaryDir, s.SourceIdentifier))
 		if err != nil {
-			return failed("CLIENT_ERROR", "%v for secondary source %s and source version %s", err, s.SourceIdentifier, asked)
+			return failed("CLIENT_ERROR", "%v for secondary source %s%s", err, s.SourceIdentifier, ofVersion(asked))
 		}
 		for _, id := range []string{s.SourceIdentifier, plainName.ReplaceAllString(s.SourceIdentifier, "_")} {
 			env["CODEBUILD_SRC_DIR_"+id] = view + "/" + secondaryDir + "/" + s.SourceIdentifier
@@ -76,6 +76,14 @@ func (b *build) download(ctx context.Context) result {
 		return res
 	}
 	return b.open(ctx, env)
+}
+
+// ofVersion names the version that was asked for, if one was.
+func ofVersion(asked string) string {
+	if asked == "" {
+		return ""
+	}
+	return " and source version " + asked
 }
 
 // fetch puts a source into dir and gives its resolved version.
