@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,6 +59,13 @@ func writeCredentials(data string, c Credentials) error {
 	return os.Rename(f.Name(), filepath.Join(data, credentialsFile))
 }
 
+// A server that was killed while it was starting a program leaves the lock with the child
+// until the program runs, which takes a moment.
+const (
+	lockTime  = 2 * time.Second
+	lockEvery = 10 * time.Millisecond
+)
+
 // takeFolder makes the data folder and takes it for this process alone, until the file is
 // closed or the process ends in whatever way.
 func takeFolder(data string) (*os.File, error) {
@@ -77,7 +85,13 @@ func takeFolder(data string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data folder: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	again := time.NewTicker(lockEvery)
+	defer again.Stop()
+	for end := time.Now().Add(lockTime); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(end); <-again.C {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("the data folder %s is in use by another penstock server", data)
