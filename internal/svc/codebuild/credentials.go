@@ -21,12 +21,18 @@ type credentialServer struct {
 	server   *http.Server
 
 	mu     sync.Mutex
-	builds map[string]aws.CredentialsProvider // by token
-	roles  map[string]string
+	builds map[string]guest // by token
+}
+
+// guest is a build that may ask.
+type guest struct {
+	provider aws.CredentialsProvider
+	role     string
+	conceal  func(...string)
 }
 
 func newCredentialServer() *credentialServer {
-	return &credentialServer{builds: map[string]aws.CredentialsProvider{}, roles: map[string]string{}}
+	return &credentialServer{builds: map[string]guest{}}
 }
 
 // start listens when the first build needs it; the caller holds mu.
@@ -55,45 +61,46 @@ func (s *credentialServer) stop() {
 	}
 }
 
-// admit gives a build the address and the token of its credentials until release.
-func (s *credentialServer) admit(p aws.CredentialsProvider, role string) (uri, token string, release func(), err error) {
+// admit gives a build the address and the token of its credentials until release. conceal is
+// told the token and every secret before the build has it.
+func (s *credentialServer) admit(p aws.CredentialsProvider, role string, conceal func(...string)) (uri, token string, release func(), err error) {
 	token = rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.start(); err != nil {
 		return "", "", nil, err
 	}
-	s.builds[token], s.roles[token] = p, role
+	conceal(token)
+	s.builds[token] = guest{p, role, conceal}
 	return "http://" + s.listener.Addr().String() + "/v2/credentials", token, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.builds, token)
-		delete(s.roles, token)
 	}, nil
 }
 
 func (s *credentialServer) serve(w http.ResponseWriter, req *http.Request) {
 	given := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
-	var p aws.CredentialsProvider
-	var role string
+	var g guest
 	s.mu.Lock()
-	for token, provider := range s.builds {
+	for token, build := range s.builds {
 		if subtle.ConstantTimeCompare([]byte(token), []byte(given)) == 1 {
-			p, role = provider, s.roles[token]
+			g = build
 		}
 	}
 	s.mu.Unlock()
-	if p == nil || req.Method != http.MethodGet {
+	if g.provider == nil || req.Method != http.MethodGet {
 		http.Error(w, `{"code":"AccessDenied","message":"not a build of this server"}`, http.StatusForbidden)
 		return
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), 30*time.Second)
 	defer cancel()
-	c, err := p.Retrieve(ctx)
+	c, err := g.provider.Retrieve(ctx)
 	if err != nil {
 		http.Error(w, `{"code":"InternalError","message":"no credentials for the role of the build"}`, http.StatusInternalServerError)
 		return
 	}
+	g.conceal(c.SecretAccessKey, c.SessionToken)
 	expires := c.Expires
 	if !c.CanExpire {
 		expires = time.Now().Add(time.Hour)
@@ -101,6 +108,6 @@ func (s *credentialServer) serve(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{
 		"AccessKeyId": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "Token": c.SessionToken,
-		"Expiration": expires.UTC().Format(time.RFC3339), "RoleArn": role,
+		"Expiration": expires.UTC().Format(time.RFC3339), "RoleArn": g.role,
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -14,7 +16,14 @@ func TestCredentialServer(t *testing.T) {
 	t.Parallel()
 	s := newCredentialServer()
 	defer s.stop()
-	uri, token, release, err := s.admit(credentials.NewStaticCredentialsProvider("AKID", "secret", "session"), "arn:aws:iam::000000000000:role/r")
+	var mu sync.Mutex
+	var masked []string
+	conceal := func(secrets ...string) {
+		mu.Lock()
+		defer mu.Unlock()
+		masked = append(masked, secrets...)
+	}
+	uri, token, release, err := s.admit(credentials.NewStaticCredentialsProvider("AKID", "secret", "session"), "arn:aws:iam::000000000000:role/r", conceal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +49,11 @@ func TestCredentialServer(t *testing.T) {
 	if code, got := ask("GET", token); code != 200 || got["AccessKeyId"] != "AKID" || got["SecretAccessKey"] != "secret" || got["Token"] != "session" || got["Expiration"] == "" {
 		t.Errorf("%d %v", code, got)
 	}
+	mu.Lock()
+	if !slices.Equal(masked, []string{token, "secret", "session"}) {
+		t.Errorf("masked: %q", masked)
+	}
+	mu.Unlock()
 	for _, bad := range []string{"", "x", token + "x", token[:10]} {
 		if code, _ := ask("GET", bad); code != 403 {
 			t.Errorf("%q: %d", bad, code)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,10 +28,11 @@ const (
 type buildLog struct {
 	client        *cloudwatchlogs.Client
 	group, stream string
-	mask          *strings.Replacer
-	hold          int // bytes of an unfinished line that may begin a secret
 
 	mu      sync.Mutex
+	secrets []string
+	mask    *strings.Replacer
+	hold    int // bytes of an unfinished line that may begin a secret
 	room    sync.Cond
 	line    []byte
 	pending []types.InputLogEvent
@@ -46,15 +48,7 @@ type buildLog struct {
 func newBuildLog(ctx context.Context, cfg aws.Config, group, stream string, secrets []string) *buildLog {
 	l := &buildLog{group: group, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	l.room.L = &l.mu
-	var pairs []string
-	for _, s := range secrets {
-		// Exact matches only, as in AWS; a very short value would eat the log. (A.2)
-		if len(s) >= 4 {
-			pairs = append(pairs, s, "***")
-			l.hold = max(l.hold, len(s)-1)
-		}
-	}
-	l.mask = strings.NewReplacer(pairs...)
+	l.conceal(secrets...)
 	if group == "" {
 		close(l.done)
 		l.failed = errors.New("the log is off")
@@ -63,6 +57,24 @@ func newBuildLog(ctx context.Context, cfg aws.Config, group, stream string, secr
 	l.client = cloudwatchlogs.NewFromConfig(cfg)
 	go l.send(context.WithoutCancel(ctx))
 	return l
+}
+
+// conceal adds secrets to what is masked from now on.
+func (l *buildLog) conceal(secrets ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range secrets {
+		// Exact matches only, as in AWS; a very short value would eat the log. (A.2)
+		if len(s) >= 4 && !slices.Contains(l.secrets, s) {
+			l.secrets = append(l.secrets, s)
+			l.hold = max(l.hold, len(s)-1)
+		}
+	}
+	var pairs []string
+	for _, s := range l.secrets {
+		pairs = append(pairs, s, "***")
+	}
+	l.mask = strings.NewReplacer(pairs...)
 }
 
 // Write takes the output of commands.

@@ -234,12 +234,11 @@ func (b *build) provision(ctx context.Context) result {
 		return result{buildspec.Ended, "INTERNAL_ERROR", "The build's folder could not be made: " + err.Error()}
 	}
 	b.given = map[string]string{}
-	secrets, err := b.credentials(cfg, bd.ServiceRole)
-	if err != nil {
+	b.log = newBuildLog(ctx, cfg, bd.Logs.GroupName, bd.Logs.StreamName, nil)
+	b.output = &tail{to: b.log}
+	if err := b.credentials(cfg, bd.ServiceRole); err != nil {
 		return result{buildspec.Ended, "INTERNAL_ERROR", "The build's credentials cannot be served: " + err.Error()}
 	}
-	b.log = newBuildLog(ctx, cfg, bd.Logs.GroupName, bd.Logs.StreamName, secrets)
-	b.output = &tail{to: b.log}
 	b.log.printf("Running on penstock with the %s runner", b.room.deps.Runner.Name())
 	return result{}
 }

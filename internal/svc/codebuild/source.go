@@ -241,22 +241,22 @@ func sourceARN(s *api.ProjectSource) string {
 	return ""
 }
 
-// credentials lets the build ask for its role's credentials, and gives what to mask.
-func (b *build) credentials(cfg aws.Config, role string) (secrets []string, err error) {
+// credentials lets the build ask for its role's credentials, which its log masks.
+func (b *build) credentials(cfg aws.Config, role string) error {
 	if b.room.deps.Endpoint != "" {
 		b.given["AWS_ENDPOINT_URL"] = b.room.deps.Endpoint
 	}
 	if cfg.Credentials == nil {
-		return nil, nil
+		return nil
 	}
-	uri, token, release, err := b.room.creds.admit(cfg.Credentials, role)
+	uri, token, release, err := b.room.creds.admit(cfg.Credentials, role, b.log.conceal)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.release = release
 	b.given["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = uri
 	b.given["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
-	return []string{token}, nil
+	return nil
 }
 
 // resolve merges the variables of the specification, the project and the start into env.
