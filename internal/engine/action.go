@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -94,11 +95,18 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 		if !ok { // S-206
 			return typ, wrong("The input artifact '%s' of %s does not exist in this execution: no action has produced it", in.Name, run.label())
 		}
+		if mine := accountOf(run.RoleARN); !mayTake(st.s.Account, art.Account, mine) { // S-293
+			return typ, wrong("The input artifact '%s' of action '%s' was produced in account %s; an action in account %s cannot take it, only one of that account or of the pipeline's account %s",
+				in.Name, a.Name, art.Account, mine, st.s.Account)
+		}
 		run.Inputs = append(run.Inputs, art)
 	}
 	store, ok := pipeline.ArtifactBucket(d, run.Region)
-	if !ok && len(a.OutputArtifacts) > 0 {
+	if !ok && len(a.OutputArtifacts)+len(a.InputArtifacts) > 0 {
 		return typ, wrong("The pipeline has no artifact store in the region %s of action '%s'", run.Region, a.Name)
+	}
+	for i := range run.Inputs { // S-292: the worker copies them there
+		run.Inputs[i].Bucket = store.Location
 	}
 	revision := ""
 	if r := e.Reported; r != nil && r.Stage == run.Stage && r.Action == run.Action { // S-105
@@ -106,7 +114,7 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	}
 	for _, out := range a.OutputArtifacts {
 		run.Outputs = append(run.Outputs, pipeline.Artifact{ // S-287, S-289
-			Name: out.Name, Bucket: store.Location, Producer: run.ID, Revision: revision,
+			Name: out.Name, Bucket: store.Location, Producer: run.ID, Account: accountOf(run.RoleARN), Revision: revision,
 			Key: pipeline.ArtifactKey(st.s.Name, out.Name, st.random()),
 		})
 	}
@@ -116,6 +124,21 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 			run.Resolved["NotificationArn"], a.Name)
 	}
 	return typ, nil
+}
+
+// mayTake says whether an artifact made with a role of one account may be the input of an
+// action with a role of another: between two accounts that are not the pipeline's own it
+// cannot pass (S-293).
+func mayTake(own, producer, consumer string) bool {
+	return consumer == own || producer == own || producer == consumer || producer == ""
+}
+
+// accountOf is the account of a role's ARN.
+func accountOf(role string) string {
+	if f := strings.SplitN(role, ":", 6); len(f) == 6 {
+		return f[4]
+	}
+	return ""
 }
 
 // resolve expands the variable references of an action's configuration, commands and
@@ -201,6 +224,9 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		Account: st.s.Account, Region: run.Region, RoleARN: run.RoleARN, PipelineRoleARN: d.RoleARN,
 		Configuration: run.Resolved, Script: run.Script, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
 		Token: token, Deadline: run.Deadline,
+	}
+	if home, _ := pipeline.ArtifactBucket(d, st.s.Region); home.Location != store.Location { // S-292
+		job.Home = &home
 	}
 	for _, o := range e.Overrides {
 		if o.ActionName == run.Action && run.Type.Category == pipeline.CategorySource {

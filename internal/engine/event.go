@@ -216,14 +216,17 @@ type Job struct {
 	Region      string                     `json:"region"`
 	RoleARN     string                     `json:"roleArn"`
 	// PipelineRoleARN is the role through which RoleARN is assumed (S-40).
-	PipelineRoleARN string                            `json:"pipelineRoleArn"`
-	Configuration   map[string]string                 `json:"configuration,omitempty"`
-	Inputs          []pipeline.Artifact               `json:"inputs,omitempty"`
-	Outputs         []pipeline.Artifact               `json:"outputs,omitempty"`
-	EncryptionKey   *pipeline.EncryptionKey           `json:"encryptionKey,omitempty"`
-	Script          *Script                           `json:"script,omitempty"`
-	Overrides       []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
-	Token           string                            `json:"continuationToken,omitempty"`
+	PipelineRoleARN string                  `json:"pipelineRoleArn"`
+	Configuration   map[string]string       `json:"configuration,omitempty"`
+	Inputs          []pipeline.Artifact     `json:"inputs,omitempty"`
+	Outputs         []pipeline.Artifact     `json:"outputs,omitempty"`
+	EncryptionKey   *pipeline.EncryptionKey `json:"encryptionKey,omitempty"`
+	// Home is the store of the pipeline's Region if the action runs in another: inputs are
+	// copied from there, and outputs back to it, under the same keys (S-292).
+	Home      *pipeline.ArtifactStore           `json:"home,omitempty"`
+	Script    *Script                           `json:"script,omitempty"`
+	Overrides []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
+	Token     string                            `json:"continuationToken,omitempty"`
 	// Deadline is when the whole action times out (S-316).
 	Deadline time.Time `json:"deadline"`
 }

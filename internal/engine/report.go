@@ -86,9 +86,11 @@ func (st *step) succeed(ev Succeed) error {
 		st.advance(e)
 		return nil
 	}
+	home, _ := pipeline.ArtifactBucket(st.s.Attached.Definitions[e.Version], st.s.Region)
 	for i := range run.Outputs {
 		out := run.Outputs[i]
 		out.Revision = revision
+		out.Bucket = home.Location // S-292: copied back
 		e.Artifacts[out.Name] = out
 	}
 	def, _ := st.stageOf(e)

@@ -92,8 +92,9 @@ type Artifact struct {
 	Bucket   string `json:"bucket"`
 	Key      string `json:"key"`
 	Revision string `json:"revision,omitempty"`
-	// Producer is the action execution that wrote it.
+	// Producer is the action execution that wrote it, Account the one of its role.
 	Producer ActionExecutionID `json:"producer,omitempty"`
+	Account  string            `json:"account,omitempty"`
 }
 
 // ErrorDetails say why an action failed (S-117).

@@ -300,13 +300,22 @@ func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (
 	if row.Script != nil {
 		script = *row.Script
 	}
-	return w.byType[row.Type].Run(ctx, provider.Job{
+	if failed := fetchInputs(ctx, row, env); failed != nil {
+		return *failed
+	}
+	result = w.byType[row.Type].Run(ctx, provider.Job{
 		Commands: script.Commands, Environment: script.Environment, Files: script.Files, OutputVariables: script.Variables,
 		ID: string(row.ID), ActionExecutionID: string(row.Run), ExecutionID: string(row.Execution), Type: row.Type,
 		Account: row.Account, Region: row.Region, Pipeline: row.Pipeline, PipelineARN: row.PipelineARN, Stage: row.Stage, Action: row.Action,
 		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,
 		Overrides: row.Overrides, ContinuationToken: row.Token, Deadline: row.Deadline, Env: env,
 	})
+	if result.Error == nil && result.Continue == "" {
+		if failed := returnOutputs(ctx, row, env); failed != nil {
+			return *failed
+		}
+	}
+	return result
 }
 
 // finish reports a result until the database took it or refused it.
