@@ -44,9 +44,9 @@ type Config struct {
 	Deliver func(ctx context.Context, d store.Delivery) error
 	// Deadline bounds one call of Deliver.
 	Deadline time.Duration
-	// Again says how long to wait before the next attempt after d.Attempts+1 failed ones, and
-	// false to give up.
-	Again func(d store.Delivery, now time.Time) (time.Duration, bool)
+	// Again says how long to wait before the next attempt after d.Attempts+1 failed ones, the
+	// last of them with err, and false to give up.
+	Again func(d store.Delivery, err error) (time.Duration, bool)
 	Log   *slog.Logger
 }
 
@@ -179,19 +179,18 @@ func (c *Courier) do(ctx context.Context, d store.Delivery) {
 		return // cut short: its claim ends
 	}
 	log := c.cfg.Log.With("queue", c.cfg.Queue, "target", d.Target, "delivery", d.ID, "attempt", d.Attempts+1)
-	now := time.Now()
 	var never final
-	wait, again := c.cfg.Again(d, now)
 	record := func(tx *store.Tx) error { return tx.FinishDelivery(ctx, d) }
-	switch {
-	case err == nil:
-	case errors.As(err, &never):
+	if errors.As(err, &never) {
 		log.Warn("courier: the delivery is given up", "error", err)
-	case !again:
-		log.Warn("courier: the delivery is given up after its last attempt", "error", err)
-	default:
-		log.Info("courier: the delivery failed and is tried again", "in", wait, "error", err)
-		record = func(tx *store.Tx) error { return tx.DeferDelivery(ctx, d, tx.Now().Add(wait)) }
+	} else if err != nil {
+		wait, again := c.cfg.Again(d, err)
+		if again {
+			log.Info("courier: the delivery failed and is tried again", "in", wait, "error", err)
+			record = func(tx *store.Tx) error { return tx.DeferDelivery(ctx, d, tx.Now().Add(wait)) }
+		} else {
+			log.Warn("courier: the delivery is given up after its last attempt", "error", err)
+		}
 	}
 	if err := c.cfg.DB.Update(context.WithoutCancel(ctx), record); err != nil {
 		log.Error("courier: cannot record a delivery; it will come again", "error", err)

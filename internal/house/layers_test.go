@@ -71,6 +71,8 @@ var layers = []layer{
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
 	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk exec sys"},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
+	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
+	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},
