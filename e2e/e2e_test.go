@@ -58,6 +58,7 @@ func withBinary(m *testing.M) int {
 //	stop                 end the server politely; it must exit with 0
 //	wait-for RE CMD…     repeat a command until its output matches
 //	capture VAR CMD…     keep the output of a command in a variable
+//	listener VAR FILE   start an endpoint of topics that writes what it gets to a file
 //
 // and penstock, git and the aws CLI on their path.
 func TestScripts(t *testing.T) {
@@ -86,7 +87,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "crash": crash, "stop": stop, "wait-for": waitFor, "capture": capture,
+			"serve": serve, "crash": crash, "stop": stop, "wait-for": waitFor, "wait-for-minute": waitForMinute, "capture": capture, "listener": listener,
 		},
 	})
 }
@@ -213,7 +214,14 @@ func stop(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 // waitFor is for what takes a moment: it fails when that is too long.
-func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+func waitFor(ts *testscript.TestScript, neg bool, args []string) { waitUpTo(patience, ts, neg, args) }
+
+// waitForMinute is waitFor for what comes with the next minute.
+func waitForMinute(ts *testscript.TestScript, neg bool, args []string) {
+	waitUpTo(patience+time.Minute, ts, neg, args)
+}
+
+func waitUpTo(patience time.Duration, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: wait-for RE CMD…")
 	}

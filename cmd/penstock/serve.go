@@ -51,6 +51,9 @@ func settingFlags(cmd *cobra.Command) func(file string) (app.Config, error) {
 	values := map[string]*string{}
 	for _, s := range app.Settings() {
 		values[s.Name] = cmd.Flags().String(s.Name, s.Default, s.Usage)
+		if s.Default == "false" { // --name alone is --name=true
+			cmd.Flags().Lookup(s.Name).NoOptDefVal = "true"
+		}
 	}
 	return func(file string) (app.Config, error) {
 		given := map[string]string{}

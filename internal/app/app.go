@@ -127,7 +127,7 @@ func (a *App) connect(ctx context.Context) error {
 	}
 	door = awswire.New(awswire.Config{
 		Authenticate: a.auth.Authenticate, Services: a.rooms.services,
-		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit), Hooks: a.rooms.hooks,
+		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit), SNS: a.rooms.sns, Hooks: a.rooms.hooks,
 		Ready: func(ctx context.Context) error { return a.db.View(ctx, func(*store.Tx) error { return nil }) },
 		Log:   a.log,
 	})
@@ -146,6 +146,8 @@ func (a *App) startLoops(ctx context.Context) {
 	}
 	run("codebuild", a.rooms.codebuild.Run)
 	run("conductor", a.rooms.conductor.Run)
+	run("events", a.rooms.events.Run)
+	run("sns", a.rooms.sns.Run)
 	run("worker", a.rooms.worker.Run)
 	run("sources", func(ctx context.Context) error { a.rooms.changes.run(ctx); return nil })
 	run("codecommit: what moved before the start", a.rooms.codecommit.Reconcile)

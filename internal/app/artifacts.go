@@ -29,8 +29,16 @@ func artifactPolicy(job engine.Job) (string, error) {
 	if len(job.Outputs) > 0 {
 		statements = append(statements, statement{"Allow", []string{"s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, objects(job.Outputs)})
 	}
+	return document(statements), nil
+}
+
+// document is an IAM policy of statements.
+func document(statements []statement) string {
 	text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})
-	return string(text), err
+	if err != nil {
+		panic("app: " + err.Error()) // texts only
+	}
+	return string(text)
 }
 
 // escaped writes an object key so that IAM's wildcards and variables in it stand for

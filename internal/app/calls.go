@@ -15,6 +15,7 @@ import (
 	"penstock/internal/fault"
 	"penstock/internal/provider"
 	"penstock/internal/store"
+	"penstock/internal/svc/events"
 )
 
 // pipelineService is the principal that assumes pipelines' roles (S-8).
@@ -57,6 +58,17 @@ func (c *calls) asCaller(ctx context.Context, caller auth.Caller) (aws.Config, e
 		return aws.Config{}, err
 	}
 	return c.config(caller.Region, in), nil
+}
+
+// forEvent is config for a call to the target of a rule: with the role that the target names,
+// or as the service itself for the one thing that is to be done.
+func (c *calls) forEvent(call events.Call) aws.Config {
+	in := auth.MintInput{RoleARN: call.RoleARN, SessionName: "events", InvokedBy: events.Principal, Source: call.Source}
+	if call.RoleARN == "" {
+		in.Account, in.Service = call.Account, events.Principal
+		in.Policies = []string{document([]statement{{"Allow", []string{call.Action}, []string{call.Resource}}})}
+	}
+	return c.config(call.Region, in)
 }
 
 // forJob makes what a provider may use for a job: the action's role, which is assumed

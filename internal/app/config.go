@@ -37,6 +37,8 @@ type Config struct {
 	WebhookSecrets string `setting:"webhook-secrets" usage:"mask or echo: whether ListWebhooks shows secrets, which Terraform wants to see"`
 	// GitHubURL is the REST API that webhooks are registered at.
 	GitHubURL string `setting:"github-url" usage:"address of GitHub's REST API, where webhooks of GitHub version 1 sources are registered"`
+	// AllowPrivateTargets is true or false.
+	AllowPrivateTargets string `setting:"allow-private-targets" usage:"let topics post to endpoints on this machine and in private networks: true or false"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
@@ -55,7 +57,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: defaultData(), Listen: "127.0.0.1:7788", Region: "us-east-1", Account: "000000000000",
-		LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", GitHubURL: "https://api.github.com",
+		AllowPrivateTargets: "false", LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", GitHubURL: "https://api.github.com",
 	}
 }
 
@@ -99,6 +101,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("--webhook-secrets %q: mask or echo", c.WebhookSecrets)
 	case githubErr != nil || github.Scheme != "http" && github.Scheme != "https" || github.Host == "" || github.User != nil:
 		return fmt.Errorf("--github-url %q: it is like https://api.github.com", c.GitHubURL)
+	case c.AllowPrivateTargets != "" && c.AllowPrivateTargets != "true" && c.AllowPrivateTargets != "false":
+		return fmt.Errorf("--allow-private-targets %q: true or false", c.AllowPrivateTargets)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key are given together or not at all")
 	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||

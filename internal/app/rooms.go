@@ -13,8 +13,10 @@ import (
 	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
+	eventsapi "penstock/internal/api/events"
 	iamapi "penstock/internal/api/iam"
 	logsapi "penstock/internal/api/logs"
+	snsapi "penstock/internal/api/sns"
 	stsapi "penstock/internal/api/sts"
 	"penstock/internal/auth"
 	"penstock/internal/conductor"
@@ -26,9 +28,11 @@ import (
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
 	"penstock/internal/svc/codepipeline"
+	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
 	"penstock/internal/svc/logs"
 	"penstock/internal/svc/s3"
+	"penstock/internal/svc/sns"
 	"penstock/internal/svc/sts"
 	"penstock/internal/worker"
 )
@@ -39,6 +43,8 @@ type rooms struct {
 	s3         *s3.Room
 	codecommit *codecommit.Room
 	codebuild  *codebuild.Room
+	events     *events.Room
+	sns        *sns.Room
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
 	changes    *changes
@@ -47,9 +53,12 @@ type rooms struct {
 
 // newRooms makes them. Rooms know each other only as services that are called.
 func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
-	r := &rooms{}
+	r := &rooms{
+		events: events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
+		sns:    sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
+	}
 	providers := all.Providers()
-	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver, Log: a.log})
+	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.log)
 	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Notify: func(arn string) {
 		a.hub.Notify(arn)
@@ -82,6 +91,8 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		codebuildapi.New(r.codebuild),
 		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
 		codepipelineapi.New(pipelines),
+		eventsapi.New(r.events),
+		snsapi.New(r.sns),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 	}
@@ -144,13 +155,15 @@ func (a *App) env(_ context.Context, job *store.JobRow) provider.Env {
 	return env
 }
 
-// deliver tells events to the world: as long as nothing else subscribes, to the log (S-340).
-func (a *App) deliver(ctx context.Context, events []store.Outgoing) error {
-	for _, e := range events {
-		a.log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("type", e.DetailType), slog.String("resource", e.Resource),
-			slog.Time("at", e.At), slog.String("detail", e.Detail))
+// deliver tells events to the rules of their account (S-340), and to the log.
+func (a *App) deliver(room *events.Room) func(context.Context, []store.Outgoing) error {
+	return func(ctx context.Context, list []store.Outgoing) error {
+		for _, e := range list {
+			a.log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("type", e.DetailType), slog.String("resource", e.Resource),
+				slog.Time("at", e.At), slog.String("detail", e.Detail))
+		}
+		return room.Take(ctx, list)
 	}
-	return nil
 }
 
 const (

@@ -45,7 +45,7 @@ func TestLoad(t *testing.T) {
 		"data": {"/f", "/e", "/x"}, "listen": {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}, "region": {"eu-west-1", "eu-west-2", "eu-west-3"},
 		"account": {"111111111111", "222222222222", "333333333333"}, "database": {"sqlite:/f", "sqlite:/e", "sqlite:/x"},
 		"public-url": {"https://f.example", "https://e.example", "https://x.example"}, "tls-cert": {"f", "e", "x"}, "tls-key": {"f", "e", "x"},
-		"log-format": {"json", "text", "json"}, "log-level": {"debug", "warn", "error"}, "webhook-secrets": {"echo", "mask", "echo"},
+		"allow-private-targets": {"true", "false", "true"}, "log-format": {"json", "text", "json"}, "log-level": {"debug", "warn", "error"}, "webhook-secrets": {"echo", "mask", "echo"},
 		"github-url": {"https://f.example", "https://e.example", "https://x.example"},
 	}
 	file := filepath.Join(t.TempDir(), "penstock.yaml")

@@ -43,6 +43,8 @@ type Config struct {
 	S3 http.Handler
 	// Git gets /v1/repos/… and authenticates itself.
 	Git http.Handler
+	// SNS gets /sns/…, the certificate and the links of messages, which need no signature.
+	SNS http.Handler
 	// Hooks gets /webhooks/… and authenticates itself.
 	Hooks http.Handler
 	// Web gets /console…, /metrics and whatever else an unsigned browser asks for, and
@@ -122,6 +124,8 @@ func (x *exchange) serve() {
 		x.Git.ServeHTTP(x.w, x.r)
 	case toHooks:
 		x.Hooks.ServeHTTP(x.w, x.r)
+	case toSNS:
+		x.SNS.ServeHTTP(x.w, x.r)
 	case toWeb:
 		x.Web.ServeHTTP(x.w, x.r)
 	case toS3:

@@ -19,6 +19,7 @@ const (
 	toReady
 	toGit
 	toHooks
+	toSNS
 	toWeb
 	toS3
 	toJSON
@@ -131,6 +132,8 @@ func (d *Door) ownPath(r *http.Request) destination {
 		return toReady
 	case strings.HasPrefix(p, "/v1/repos/") && d.Git != nil:
 		return toGit
+	case strings.HasPrefix(p, "/sns/") && d.SNS != nil:
+		return toSNS
 	case strings.HasPrefix(p, "/webhooks/") && d.Hooks != nil:
 		return toHooks
 	case d.Web == nil:
