@@ -172,3 +172,10 @@ func (w *world) state(name string) *api.GetPipelineStateOutput {
 	}
 	return out
 }
+
+// in is the same room for a caller whose request is for another Region.
+func (w *world) in(region string) *world {
+	c := *w
+	c.ctx = auth.Trusted(w.ctx, auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})
+	return &c
+}
