@@ -148,7 +148,7 @@ func triggers(t *testing.T, pipelines *codepipeline.Client, n int) string {
 
 const byCaller = "CreatePipeline arn:aws:iam::000000000000:user/administrator"
 
-// S-237, S-245: an object starts the pipeline once for what is new, a pipeline's creation is
+// S-86, S-91, S-237, S-245: an object starts the pipeline once for what is new, a pipeline's creation is
 // no change, and false switches it off.
 func TestObjectStartsPipeline(t *testing.T) {
 	t.Parallel()

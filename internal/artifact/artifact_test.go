@@ -129,7 +129,7 @@ func TestUnpackLies(t *testing.T) {
 	}
 }
 
-// P-9: what is packed comes out again; the same tree makes the same bytes.
+// P-9, S-286: what is packed comes out again; the same tree makes the same bytes.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	src := t.TempDir()

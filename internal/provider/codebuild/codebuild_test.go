@@ -86,7 +86,7 @@ func ended(status, more string) string {
 	return `{"builds":[{"id":"app:1","arn":"arn:b","buildComplete":true,"buildStatus":"` + status + `","logs":{"deepLink":"http://log","cloudWatchLogsArn":"arn:log"}` + more + `}]}`
 }
 
-// P-9: inputs become sources, outputs artifacts, exported variables output variables.
+// P-9, S-282: inputs become sources, outputs artifacts, exported variables output variables.
 func TestSucceeds(t *testing.T) {
 	t.Parallel()
 	c, job := newJob(t, map[string][]string{

@@ -95,7 +95,7 @@ func TestBucketNames(t *testing.T) {
 	}
 }
 
-// N-3: what another account owns is refused, whatever the caller may do in its own.
+// N-3, S-54: what another account owns is refused, whatever the caller may do in its own.
 func TestAccountsAreApart(t *testing.T) {
 	t.Parallel()
 	s := start(t)
