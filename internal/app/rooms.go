@@ -99,9 +99,13 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	return r, nil
 }
 
-// actionTypes are all that AWS has, with the providers' own descriptions of what runs here.
+// actionTypes are all that AWS has, of actions and of rules, with the providers' own
+// descriptions of what runs here.
 func actionTypes(providers []provider.Provider) []pipeline.ActionType {
 	types := pipeline.BuiltinTypes()
+	for _, rule := range pipeline.BuiltinRuleTypes() {
+		types = append(types, rule.ActionType())
+	}
 	for _, p := range providers {
 		types = append(types, p.Types()...) // the conductor keeps the last of an id
 	}

@@ -58,6 +58,7 @@ var layers = []layer{
 	{"internal/provider", "pipeline artifact fault", "sdk"},
 	{"internal/provider/all", "provider provider/*", ""},
 	{"internal/provider/providertest", "provider pipeline artifact fault", "sdk"},
+	{"internal/provider/deploymentwindow", "provider pipeline cron fault", ""},
 	{"internal/provider/*", "provider pipeline artifact runner buildspec fault", "sdk"},
 
 	// door

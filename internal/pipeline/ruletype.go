@@ -74,6 +74,17 @@ func (t RuleType) ActionType() ActionType {
 		V2Only: true, Unavailable: t.Unavailable}
 }
 
+// RunnableRule is the built-in rule type of a provider as one that runs it describes it. The
+// type must exist.
+func RunnableRule(provider string) ActionType {
+	t := ruleTypes()[RuleTypeID{Category: CategoryRule, Owner: OwnerAWS, Provider: provider, Version: "1"}].ActionType()
+	if t.Timeout == 0 {
+		panic("pipeline: there is no rule type " + provider)
+	}
+	t.Unavailable = ""
+	return t
+}
+
 // Place is where a stage has a condition (S-199).
 type Place string
 

@@ -39,7 +39,7 @@ func (v *validator) action(i, j int) error {
 	} else if a.RunOrder > maxRunOrder {
 		return violation(path+".runOrder", tooMuch, maxRunOrder)
 	}
-	if !t.ok {
+	if !t.ok || id.Category == CategoryRule {
 		return fault.New(invalidAction, "ActionType (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') in action '%s' is not available in region '%s'",
 			id.Category, id.Provider, id.Owner, id.Version, a.Name, shout(cmp.Or(a.Region, v.env.Region)))
 	}

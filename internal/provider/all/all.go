@@ -5,9 +5,11 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
+	"penstock/internal/provider/deploymentwindow"
 	"penstock/internal/provider/pipelineinvoke"
 	"penstock/internal/provider/s3deploy"
 	"penstock/internal/provider/s3source"
+	"penstock/internal/provider/variablecheck"
 )
 
 // Providers are all built-in providers. A new one is a folder and a line here.
@@ -18,5 +20,8 @@ func Providers() []provider.Provider {
 		s3source.New(),
 		codebuild.New(),
 		pipelineinvoke.New(),
+		// rules of stage conditions
+		variablecheck.New(),
+		deploymentwindow.New(),
 	}
 }

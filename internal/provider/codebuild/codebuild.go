@@ -1,6 +1,6 @@
 // Package codebuild is the CodeBuild action, in a build stage and as a test (P-9, P-10): a
 // project is built with the input artifacts as its sources, and what the build makes becomes
-// the output artifacts.
+// the output artifacts. It is also the rule of a condition that such a build decides (P-50).
 package codebuild
 
 import (
@@ -40,17 +40,18 @@ const (
 	maxMessage = 4500
 )
 
-// Provider runs Build/AWS/CodeBuild/1 and Test/AWS/CodeBuild/1. The zero value is ready.
+// Provider runs Build/AWS/CodeBuild/1, Test/AWS/CodeBuild/1 and Rule/AWS/CodeBuild/1. The zero value is ready.
 type Provider struct{}
 
 // New gives the provider.
 func New() provider.Provider { return Provider{} }
 
-// Types are the two action types, as the catalogue has them.
+// Types are the two action types and the rule type, as the catalogue has them.
 func (Provider) Types() []pipeline.ActionType {
-	return slices.DeleteFunc(pipeline.BuiltinTypes(), func(t pipeline.ActionType) bool {
+	types := slices.DeleteFunc(pipeline.BuiltinTypes(), func(t pipeline.ActionType) bool {
 		return t.ID.Provider != "CodeBuild" || t.ID.Category != pipeline.CategoryBuild && t.ID.Category != pipeline.CategoryTest
 	})
+	return append(types, pipeline.RunnableRule("CodeBuild"))
 }
 
 // Run starts the build and waits for its end. Run again after a crash, it finds the build by

@@ -24,7 +24,7 @@ import (
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	providertest.Run(t, codebuild.New())
-	if n := len(codebuild.New().Types()); n != 2 {
+	if n := len(codebuild.New().Types()); n != 3 {
 		t.Errorf("%d types", n)
 	}
 }
@@ -131,6 +131,24 @@ func TestSucceeds(t *testing.T) {
 		"CODEBUILD_RESOLVED_SOURCE_VERSION": "PLAINTEXT commit1", "CODEBUILD_SOURCE_VERSION": "PLAINTEXT arn:aws:s3:::art/pipe/Src/abc"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// P-50, S-217: as a rule it holds if the build succeeds; a failed build is a verdict, a build that
+// cannot be started none (S-207).
+func TestRule(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[string]string{"SUCCEEDED": "", "FAILED": pipeline.JobFailed, "none": pipeline.ConfigurationError} {
+		answers := map[string][]string{"StartBuild": {started}, "BatchGetBuilds": {ended(status, "")}}
+		if status == "none" {
+			delete(answers, "StartBuild")
+		}
+		_, job := newJob(t, answers)
+		job.Type = pipeline.RunnableRule("CodeBuild").ID
+		r := codebuild.New().Run(t.Context(), job)
+		if got := r.Error; (got == nil) != (code == "") || got != nil && got.Code != code {
+			t.Errorf("%s: %+v", status, got)
+		}
 	}
 }
 

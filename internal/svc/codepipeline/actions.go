@@ -4,6 +4,7 @@ import (
 	"context"
 
 	api "penstock/internal/api/codepipeline"
+	"penstock/internal/auth"
 	"penstock/internal/engine"
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
@@ -16,61 +17,80 @@ func (r *Room) ListActionExecutions(ctx context.Context, in *api.ListActionExecu
 	if err != nil {
 		return nil, err
 	}
-	limit := 100
-	if in.MaxResults != nil {
-		limit = int(*in.MaxResults)
-	}
-	only, latest, err := narrow(in.Filter)
+	h := history{operation: "ListActionExecutions", pipeline: in.PipelineName, token: in.NextToken, max: in.MaxResults, filter: in.Filter,
+		list: (*store.Tx).ListActionRuns, latest: (*engine.Execution).LatestRuns}
+	out := &api.ListActionExecutionsOutput{ActionExecutionDetails: []api.ActionExecutionDetail{}}
+	out.NextToken, err = r.page(ctx, c, h, func(tx *store.Tx, d *pipeline.Declaration, run *engine.ActionRun) {
+		out.ActionExecutionDetails = append(out.ActionExecutionDetails, detail(d, run, r.Conductor.Catalogue(ctx, tx, c.Account, c.Region)))
+	})
 	if err != nil {
 		return nil, err
 	}
-	var runs []*engine.ActionRun
-	var out = &api.ListActionExecutionsOutput{ActionExecutionDetails: []api.ActionExecutionDetail{}}
+	return out, nil
+}
+
+// history says which part of which history is asked for: that of actions or that of rules.
+type history struct {
+	operation, pipeline, token string
+	max                        *int32
+	filter                     *api.ActionExecutionFilter
+	list                       func(*store.Tx, context.Context, string, pipeline.ExecutionID, int64, int) ([]*engine.ActionRun, error)
+	latest                     func(*engine.Execution) []*engine.ActionRun
+}
+
+// page calls show for each run of a page, with the definition it ran under, and gives the token
+// of the next page.
+func (r *Room) page(ctx context.Context, c auth.Caller, h history, show func(*store.Tx, *pipeline.Declaration, *engine.ActionRun)) (next string, err error) {
+	limit := 100
+	if h.max != nil {
+		limit = int(*h.max)
+	}
+	only, latest, err := narrow(h.filter)
+	if err != nil {
+		return "", err
+	}
 	err = r.DB.View(ctx, func(tx *store.Tx) error {
-		p, err := find(ctx, tx, c, in.PipelineName)
+		p, err := find(ctx, tx, c, h.pipeline)
 		if err != nil {
 			return err
 		}
-		parts := []string{"ListActionExecutions", p.ID, only}
+		parts := []string{h.operation, p.ID, only}
 		if latest {
 			parts = append(parts, "latest")
 		}
-		before, err := position[int64](in.NextToken, parts...)
+		before, err := position[int64](h.token, parts...)
 		if err != nil {
 			return err
 		}
+		var runs []*engine.ActionRun
 		if only != "" {
 			e, err := execution(ctx, tx, p, only)
 			if err != nil {
 				return err
 			}
 			if latest {
-				runs = latestRuns(e, before, limit+1)
+				runs = latestRuns(h.latest(e), before, limit+1)
 			}
 		}
 		if !latest {
-			if runs, err = tx.ListActionRuns(ctx, p.ID, pipeline.ExecutionID(only), before, limit+1); err != nil {
+			if runs, err = h.list(tx, ctx, p.ID, pipeline.ExecutionID(only), before, limit+1); err != nil {
 				return err
 			}
 		}
-		catalogue := r.Conductor.Catalogue(ctx, tx, c.Account, c.Region)
 		for i, run := range runs {
 			if i == limit {
-				out.NextToken = nextToken(runs[i-1].Number, parts...)
+				next = nextToken(runs[i-1].Number, parts...)
 				break
 			}
 			d, err := tx.Declaration(ctx, p.ID, run.Version)
 			if err != nil {
 				return err
 			}
-			out.ActionExecutionDetails = append(out.ActionExecutionDetails, detail(d, run, catalogue))
+			show(tx, d, run)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return next, err
 }
 
 // narrow reads the filter: the execution it names, and whether only each action's last run
@@ -88,10 +108,10 @@ func narrow(f *api.ActionExecutionFilter) (execution string, latest bool, err er
 	return l.PipelineExecutionId, l.StartTimeRange == "Latest", nil
 }
 
-// latestRuns are the last runs of an execution's actions, newest first, before a number.
-func latestRuns(e *engine.Execution, before int64, limit int) []*engine.ActionRun {
+// latestRuns are those of the runs, newest first, that come before a number.
+func latestRuns(runs []*engine.ActionRun, before int64, limit int) []*engine.ActionRun {
 	var out []*engine.ActionRun
-	for _, run := range e.LatestRuns() {
+	for _, run := range runs {
 		if (before == 0 || run.Number < before) && len(out) < limit {
 			out = append(out, run)
 		}

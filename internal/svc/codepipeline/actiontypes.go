@@ -113,7 +113,7 @@ func (r *Room) ListActionTypes(ctx context.Context, in *api.ListActionTypesInput
 		return nil, fault.New("InvalidNextTokenException", "ListActionTypes answers everything on one page and gives no token")
 	}
 	region := cmp.Or(in.RegionFilter, c.Region)
-	types := r.Conductor.Builtin()
+	types := slices.DeleteFunc(r.Conductor.Builtin(), func(t pipeline.ActionType) bool { return t.ID.Category == pipeline.CategoryRule })
 	if err := r.DB.View(ctx, func(tx *store.Tx) error {
 		list, err := tx.ListCustomActionTypes(ctx, c.Account, region)
 		for _, t := range list {

@@ -20,10 +20,7 @@ func Check(in *api.PipelineDeclaration, env pipeline.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := pipeline.Validate(d, env); err != nil {
-		return err
-	}
-	return unsupported(d)
+	return pipeline.Validate(d, env)
 }
 
 // shown writes a stored definition, masked, for an answer: with the members that AWS always

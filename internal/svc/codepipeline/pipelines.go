@@ -100,24 +100,10 @@ func (r *Room) accept(ctx context.Context, tx *store.Tx, c auth.Caller, in *api.
 	if d, err = pipeline.KeepSecrets(d, previous, catalogue); err != nil {
 		return nil, nil, err
 	}
-	if err := unsupported(d); err != nil {
-		return nil, nil, err
-	}
 	if err := r.checkBuckets(ctx, c, d); err != nil {
 		return nil, nil, err
 	}
 	return pipeline.Normalise(d, env), catalogue, nil
-}
-
-// unsupported refuses what this server would not do, instead of accepting and ignoring it.
-func unsupported(d *pipeline.Declaration) error {
-	for _, s := range d.Stages {
-		if s.BeforeEntry != nil || s.OnSuccess != nil || s.OnFailure != nil && s.OnFailure.Result == "" {
-			return fault.New("InvalidStageDeclarationException",
-				"The stage '%s' has conditions, which this server does not evaluate yet. Remove beforeEntry, onSuccess and the conditions of onFailure.", s.Name)
-		}
-	}
-	return nil
 }
 
 // checkBuckets makes sure that every artifact bucket exists in its Region (S-11).

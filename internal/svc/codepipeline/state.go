@@ -60,6 +60,9 @@ func stageState(s *engine.State, d *pipeline.Declaration, def *pipeline.Stage) a
 	if stage.Latest != nil {
 		out.LatestExecution = new(stageExecution(stage.Latest))
 	}
+	out.BeforeEntryConditionState = conditionState(stage, def, pipeline.BeforeEntry)
+	out.OnSuccessConditionState = conditionState(stage, def, pipeline.OnSuccess)
+	out.OnFailureConditionState = conditionState(stage, def, pipeline.OnFailure)
 	if m := stage.Retry; m != nil { // S-176
 		out.RetryStageMetadata = &api.RetryStageMetadata{LatestRetryTrigger: m.Latest}
 		if m.Manual > 0 {
