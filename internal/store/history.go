@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"penstock/internal/engine"
@@ -13,7 +14,27 @@ const retention = 366 * 24 * time.Hour
 
 // Execution gives one execution of a pipeline, live or past; ErrNotFound if there is none.
 func (tx *Tx) Execution(ctx context.Context, id string, execution pipeline.ExecutionID) (*engine.Execution, error) {
-	return first(all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND id = $2`, []any{id, string(execution)}, scanDoc[engine.Execution]))
+	d, err := first(all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND id = $2`, []any{id, string(execution)}, scanExecution))
+	if err != nil {
+		return nil, err
+	}
+	var lists []map[string]int64
+	for _, visit := range d.Runs {
+		lists = append(lists, visit.Actions)
+	}
+	runs, err := tx.runsOf(ctx, id, lists...)
+	if err != nil {
+		return nil, err
+	}
+	return d.with(runs), nil
+}
+
+func scanShallow(rows *sql.Rows) (*engine.Execution, error) {
+	d, err := scanExecution(rows)
+	if err != nil {
+		return nil, err
+	}
+	return d.shallow(), nil
 }
 
 func first[T any](list []T, err error) (T, error) {
@@ -29,7 +50,7 @@ func first[T any](list []T, err error) (T, error) {
 
 // ListExecutions gives up to limit executions, newest start first, those before the start
 // order given; 0 begins at the newest (S-123). With a stage it gives only executions of the
-// current version that succeeded in it.
+// current version that succeeded in it. The executions come without the runs of their actions.
 func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage string, version, limit int) ([]*engine.Execution, error) {
 	if before == 0 {
 		before = 1 << 62
@@ -37,11 +58,11 @@ func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage
 	since := micros(tx.Now().Add(-retention))
 	if stage == "" {
 		return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3
-			ORDER BY start_order DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.Execution])
+			ORDER BY start_order DESC LIMIT $4`, []any{id, before, since, limit}, scanShallow)
 	}
 	return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3 AND version = $4
 		AND EXISTS (SELECT 1 FROM stage_success s WHERE s.pipeline_id = execution.pipeline_id AND s.stage = $5 AND s.start_order = execution.start_order)
-		ORDER BY start_order DESC LIMIT $6`, []any{id, before, since, version, stage, limit}, scanDoc[engine.Execution])
+		ORDER BY start_order DESC LIMIT $6`, []any{id, before, since, version, stage, limit}, scanShallow)
 }
 
 // ListActionRuns gives up to limit action executions, newest start first, those before the

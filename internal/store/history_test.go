@@ -80,11 +80,12 @@ func TestPagesOfAGrowingHistory(t *testing.T) {
 		}
 		for what, list := range map[string][]int64{"executions": orders, "action executions": numbers} {
 			for i, n := range list {
-				if want := list[0] - int64(i); n != want {
-					t.Fatalf("%s %v: a gap or a repetition at %d", what, list, n)
+				if i > 0 && n >= list[i-1] {
+					t.Fatalf("%s %v: a repetition at %d", what, list, n)
 				}
 			}
-			if list[len(list)-1] != 1 || list[0] < 25 {
+			// One number is that of a rule, which has a history of its own.
+			if list[len(list)-1] != 1 || list[0] < 25 || int64(len(list)) < list[0]-1 {
 				t.Errorf("%s %v: not all", what, list)
 			}
 		}
@@ -98,6 +99,7 @@ func TestActionRunsOfOneExecution(t *testing.T) {
 		j := newJourney(t, db, "id", newPipeline(t, db, "id", testRegion, "p"))
 		j.step(engine.Start{})
 		j.step(j.succeed("A"))
+		j.step(j.succeed("R"))
 		first := j.running("B").Execution
 		j.step(engine.Start{})
 		j.step(j.succeed("B"))

@@ -144,7 +144,14 @@ func (j *journey) compareOnce() {
 			t.Errorf("after event %d %d executions are stored, %d were started", j.s.Seq, len(listed), len(j.executions))
 		}
 		for _, e := range listed {
-			if a := text(t, e); a != j.executions[e.ID] {
+			full, err := tx.Execution(ctx, j.id, e.ID)
+			if err != nil {
+				return err
+			}
+			if full.Status != e.Status || !full.Updated.Equal(e.Updated) || full.Order != e.Order {
+				t.Errorf("listed %+v, found %+v", e, full)
+			}
+			if a := text(t, full); a != j.executions[e.ID] {
 				t.Errorf("after event %d history has\n%s\nit was\n%s", j.s.Seq, a, j.executions[e.ID])
 			}
 		}

@@ -55,7 +55,7 @@ func fromMicros(n int64) time.Time {
 // InsertPipeline stores a new pipeline with its first version. ErrExists if the name is in
 // use (S-60); the transaction is then still usable.
 func (tx *Tx) InsertPipeline(ctx context.Context, id string, s *engine.State, d *pipeline.Declaration) error {
-	state, err := json.Marshal(s)
+	state, err := writeState(s)
 	if err != nil {
 		return err
 	}
@@ -148,19 +148,13 @@ func (tx *Tx) state(ctx context.Context, id, lock string) (*engine.State, error)
 	if err := tx.one(ctx, `SELECT stamp, state FROM pipeline WHERE id = $1`, []any{id}, &stamp, &text); err != nil {
 		return nil, err
 	}
-	s := new(engine.State)
-	if err := json.Unmarshal([]byte(text), s); err != nil {
+	s, err := tx.readState(ctx, id, text)
+	if err != nil {
 		return nil, fmt.Errorf("store: state of pipeline %s: %w", id, err)
 	}
-	live, err := all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND live = 1 ORDER BY start_order`, []any{id}, scanDoc[engine.Execution])
-	if err != nil {
-		return nil, err
-	}
-	s.Executions = make(map[pipeline.ExecutionID]*engine.Execution, len(live))
 	s.Attached.Definitions = map[int]*pipeline.Declaration{}
 	versions := map[int]bool{s.Version: true}
-	for _, e := range live {
-		s.Executions[e.ID] = e
+	for _, e := range s.Executions {
 		versions[e.Version] = true
 	}
 	for v := range versions {
@@ -190,7 +184,7 @@ func scanDoc[T any](rows *sql.Rows) (*T, error) {
 // executions the step changed.
 func (tx *Tx) SaveState(ctx context.Context, id string, s *engine.State) error {
 	d := s.Current()
-	state, err := json.Marshal(s)
+	state, err := writeState(s)
 	if err != nil {
 		return err
 	}
@@ -222,7 +216,7 @@ func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine
 	if live && e.Touched != seq {
 		return nil
 	}
-	doc, err := json.Marshal(e)
+	doc, err := writeExecution(e)
 	if err != nil {
 		return err
 	}
@@ -260,13 +254,15 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 	if err != nil {
 		return err
 	}
-	table := "action_execution"
 	if run.Place != "" {
-		table = "rule_execution"
+		_, err = tx.exec(ctx, `INSERT INTO rule_execution (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`,
+			id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
+		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO `+table+` (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`,
-		id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
+	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, number, execution_id, started, doc) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (pipeline_id, number) DO UPDATE SET doc = excluded.doc`,
+		id, run.Number, string(run.Execution), micros(run.Started), string(doc))
 	return err
 }
 

@@ -51,14 +51,12 @@ CREATE TABLE stage_success (
 );
 CREATE TABLE action_execution (
 	pipeline_id TEXT COLLATE "C" NOT NULL,
-	id TEXT COLLATE "C" NOT NULL,
-	execution_id TEXT COLLATE "C" NOT NULL,
 	number BIGINT NOT NULL,
+	execution_id TEXT COLLATE "C" NOT NULL,
 	started BIGINT NOT NULL,
 	doc TEXT COLLATE "C" NOT NULL,
-	PRIMARY KEY (pipeline_id, id)
+	PRIMARY KEY (pipeline_id, number)
 );
-CREATE INDEX action_execution_number ON action_execution (pipeline_id, number);
 CREATE INDEX action_execution_execution ON action_execution (pipeline_id, execution_id, number);
 CREATE TABLE job (
 	id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -84,7 +82,7 @@ CREATE TABLE timer (
 	at BIGINT NOT NULL
 );
 CREATE INDEX timer_at ON timer (at);
-CREATE INDEX timer_pipeline ON timer (pipeline_id);
+-- There are few: a pipeline's are found without an index, and every action sets one.
 CREATE TABLE outbox (
 	seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	account TEXT COLLATE "C" NOT NULL,

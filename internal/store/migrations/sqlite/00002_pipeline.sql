@@ -51,14 +51,12 @@ CREATE TABLE stage_success (
 );
 CREATE TABLE action_execution (
 	pipeline_id TEXT NOT NULL,
-	id TEXT NOT NULL,
-	execution_id TEXT NOT NULL,
 	number BIGINT NOT NULL,
+	execution_id TEXT NOT NULL,
 	started BIGINT NOT NULL,
 	doc TEXT NOT NULL,
-	PRIMARY KEY (pipeline_id, id)
+	PRIMARY KEY (pipeline_id, number)
 );
-CREATE INDEX action_execution_number ON action_execution (pipeline_id, number);
 CREATE INDEX action_execution_execution ON action_execution (pipeline_id, execution_id, number);
 CREATE TABLE job (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -82,9 +80,9 @@ CREATE TABLE timer (
 	run_id TEXT NOT NULL PRIMARY KEY,
 	pipeline_id TEXT NOT NULL,
 	at BIGINT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX timer_at ON timer (at);
-CREATE INDEX timer_pipeline ON timer (pipeline_id);
+-- There are few: a pipeline's are found without an index, and every action sets one.
 CREATE TABLE outbox (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
 	account TEXT NOT NULL,
