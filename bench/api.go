@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 )
@@ -64,29 +59,15 @@ func (b *bench) measureAPI(s *server) error {
 
 // hammer makes one signed request again and again on all connections.
 func (b *bench) hammer(cfg aws.Config, operation, body string) (samples []time.Duration, took time.Duration, err error) {
-	credentials, err := cfg.Credentials.Retrieve(b.ctx)
+	l, err := newLight(b.ctx, cfg)
 	if err != nil {
 		return nil, 0, err
 	}
-	ask := func(ctx context.Context) (*http.Request, error) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, *cfg.BaseEndpoint+"/", bytes.NewReader([]byte(body)))
-		if err != nil {
-			return nil, err
-		}
-		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-		r.Header.Set("X-Amz-Target", "CodePipeline_20150709."+operation)
-		return r, nil
-	}
-	signed, err := ask(b.ctx)
+	signed, err := l.request(b.ctx, operation, []byte(body))
 	if err != nil {
 		return nil, 0, err
 	}
-	sum := sha256.Sum256([]byte(body))
-	if err := v4.NewSigner().SignHTTP(b.ctx, credentials, signed, hex.EncodeToString(sum[:]), "codepipeline", cfg.Region, time.Now()); err != nil {
-		return nil, 0, err
-	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}, Timeout: time.Minute}
-	defer client.CloseIdleConnections()
+	defer l.http.CloseIdleConnections()
 	lists, errs := make([][]time.Duration, connections), make([]error, connections)
 	var all sync.WaitGroup
 	begun := time.Now()
@@ -95,12 +76,9 @@ func (b *bench) hammer(cfg aws.Config, operation, body string) (samples []time.D
 		all.Go(func() {
 			for errs[i] == nil && time.Now().Before(until) {
 				asked := time.Now()
-				r, err := ask(b.ctx)
-				if err == nil {
-					r.Header = signed.Header.Clone()
-					err = send(client, r)
-				}
-				errs[i] = err
+				r := signed.Clone(b.ctx)
+				r.Body = io.NopCloser(strings.NewReader(body))
+				_, errs[i] = l.send(r)
 				lists[i] = append(lists[i], time.Since(asked))
 			}
 		})
@@ -111,17 +89,4 @@ func (b *bench) hammer(cfg aws.Config, operation, body string) (samples []time.D
 		samples = append(samples, list...)
 	}
 	return samples, took, errors.Join(errs...)
-}
-
-func send(client *http.Client, r *http.Request) error {
-	resp, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, text)
-	}
-	return err
 }

@@ -30,15 +30,20 @@ func (b *bench) handover() error {
 	if err != nil {
 		return err
 	}
-	samples, err := b.measureHandover(s)
+	p, err := b.newProbe()
+	if err != nil {
+		return errors.Join(err, s.stop())
+	}
+	defer p.close()
+	samples, err := b.measureHandover(s, p)
 	if err := errors.Join(err, s.stop()); err != nil {
 		return err
 	}
-	b.add("(a) result sent → next job received by a poller", samples, 2*b.fsync+2*b.roundTrip, "2 fsyncs + 2 round trips", "≤ 3×, p99 ≤ 25 ms")
+	b.add("(a) result sent → next job received by a poller", samples, p.limit(2, 2), "2 fsyncs + 2 round trips", "≤ 3×, p99 ≤ 25 ms")
 	return nil
 }
 
-func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
+func (b *bench) measureHandover(s *server, p *probe) ([]time.Duration, error) {
 	ctx, stop := context.WithCancel(b.ctx)
 	defer stop()
 	role, err := s.furnish(ctx)
@@ -66,19 +71,31 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 	if _, err := c.CreatePipeline(ctx, &codepipeline.CreatePipelineInput{Pipeline: d}); err != nil {
 		return nil, err
 	}
+	l, err := newLight(ctx, s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer l.http.CloseIdleConnections()
+	type job struct {
+		ID    string `json:"id"`
+		Nonce string `json:"nonce"`
+	}
 	type received struct {
-		job types.Job
+		job job
 		at  time.Time
 	}
 	jobs, failed := make(chan received, 1), make(chan error, 1)
-	var category atomic.Pointer[types.ActionTypeId]
-	category.Store(typ(types.ActionCategorySource))
+	var category atomic.Value
+	category.Store(string(types.ActionCategorySource))
 	var empty, full, acknowledged, answered series
 	go func() { // the poller
 		for ctx.Err() == nil {
 			asked := time.Now()
-			out, err := c.PollForJobs(ctx, &codepipeline.PollForJobsInput{ActionTypeId: category.Load()})
-			if err != nil {
+			var out struct {
+				Jobs []job `json:"jobs"`
+			}
+			if err := l.call(ctx, "PollForJobs", map[string]any{"actionTypeId": map[string]any{
+				"category": category.Load(), "owner": "Custom", "provider": "Bench", "version": "1"}}, &out); err != nil {
 				failed <- err
 				return
 			}
@@ -94,6 +111,9 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 	}()
 	var samples []time.Duration
 	for release := range b.count(25) + 2 {
+		if err := p.sample(10, 10); err != nil {
+			return nil, err
+		}
 		if release > 0 {
 			if _, err := c.StartPipelineExecution(ctx, &codepipeline.StartPipelineExecutionInput{Name: d.Name}); err != nil {
 				return nil, err
@@ -113,16 +133,16 @@ func (b *bench) measureHandover(s *server) ([]time.Duration, error) {
 				samples = append(samples, r.at.Sub(sent))
 			}
 			asked := time.Now()
-			if _, err := c.AcknowledgeJob(ctx, &codepipeline.AcknowledgeJobInput{JobId: r.job.Id, Nonce: r.job.Nonce}); err != nil {
+			if err := l.call(ctx, "AcknowledgeJob", map[string]any{"jobId": r.job.ID, "nonce": r.job.Nonce}, nil); err != nil {
 				return nil, err
 			}
 			acknowledged.add(time.Since(asked))
-			category.Store(typ(types.ActionCategoryBuild))
+			category.Store(string(types.ActionCategoryBuild))
 			if n == stages*inStage {
-				category.Store(typ(types.ActionCategorySource))
+				category.Store(string(types.ActionCategorySource))
 			}
 			sent = time.Now()
-			if _, err := c.PutJobSuccessResult(ctx, &codepipeline.PutJobSuccessResultInput{JobId: r.job.Id}); err != nil {
+			if err := l.call(ctx, "PutJobSuccessResult", map[string]any{"jobId": r.job.ID}, nil); err != nil {
 				return nil, err
 			}
 			answered.add(time.Since(sent))

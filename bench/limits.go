@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,92 +16,114 @@ import (
 // buildShells is how many builds a release of the measurement has.
 const buildShells = 5
 
-// limits measures what nothing can be faster than, on this machine and now.
+// limits measures what nothing can be faster than, on this machine and now. Measurements
+// that are compared with a limit also take samples of it while they run: a disk that
+// others use is not the same from one second to the next.
 func (b *bench) limits() error {
-	fsyncs, err := b.measureFsync()
+	p, err := b.newProbe()
 	if err != nil {
 		return err
 	}
-	trips, err := b.measureRoundTrip()
-	if err != nil {
-		return err
+	defer p.close()
+	for range b.count(300) {
+		if err := p.sample(1, 5); err != nil {
+			return err
+		}
 	}
-	shells, err := b.measureShells()
-	if err != nil {
-		return err
+	var shells []time.Duration
+	for range b.count(30) {
+		took, err := b.shells()
+		if err != nil {
+			return err
+		}
+		shells = append(shells, took)
 	}
-	b.add("append 4 KiB and fsync", fsyncs, 0, "", "")
-	b.add("HTTP round trip on loopback, 1 KiB each way", trips, 0, "", "")
+	b.add("append 4 KiB and fsync", p.fsyncs, 0, "", "")
+	b.add("HTTP round trip on loopback, 1 KiB each way", p.trips, 0, "", "")
 	b.add("fork+exec of 5 shells at once", shells, 0, "", "")
-	b.fsync, b.roundTrip, b.shells = percentile(fsyncs, 50), percentile(trips, 50), percentile(shells, 50)
+	b.roundTrip = percentile(p.trips, 50)
 	return nil
 }
 
-func (b *bench) measureFsync() (samples []time.Duration, err error) {
-	f, err := os.Create(filepath.Join(b.dir, "fsync"))
+// probe takes samples of the disk and of the loopback interface.
+type probe struct {
+	fsyncs, trips []time.Duration
+	file          *os.File
+	server        *http.Server
+	client        *http.Client
+	url           string
+}
+
+// page is what is written and sent.
+var page = make([]byte, 4096)
+
+func (b *bench) newProbe() (*probe, error) {
+	f, err := os.CreateTemp(b.dir, "probe-")
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	page := make([]byte, 4096)
-	for range b.count(300) {
-		begun := time.Now()
-		if _, err := f.Write(page); err != nil {
-			return nil, err
-		}
-		if err := f.Sync(); err != nil {
-			return nil, err
-		}
-		samples = append(samples, time.Since(begun))
-	}
-	return samples, nil
-}
-
-func (b *bench) measureRoundTrip() (samples []time.Duration, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
-	answer := bytes.Repeat([]byte("x"), 1024)
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		w.Write(answer)
-	})}
-	go srv.Serve(l)
-	defer srv.Close()
-	client := &http.Client{Timeout: time.Minute}
-	defer client.CloseIdleConnections()
-	for i := range b.count(2000) + 100 {
-		begun := time.Now()
-		resp, err := client.Post("http://"+l.Addr().String(), "application/json", bytes.NewReader(answer))
-		if err != nil {
-			return nil, err
-		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		if i >= 100 { // warm
-			samples = append(samples, time.Since(begun))
-		}
+	p := &probe{file: f, client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, url: "http://" + l.Addr().String(),
+		server: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Write(page[:1024])
+		})}}
+	go p.server.Serve(l)
+	if err := p.sample(5, 100); err != nil { // warm
+		return nil, errors.Join(err, p.close())
 	}
-	return samples, nil
+	p.fsyncs, p.trips = nil, nil
+	return p, nil
 }
 
-// measureShells runs as many shells at once as a release has builds.
-func (b *bench) measureShells() (samples []time.Duration, err error) {
-	for range b.count(30) {
+// sample makes so many durable appends and round trips.
+func (p *probe) sample(fsyncs, trips int) error {
+	for range fsyncs {
 		begun := time.Now()
-		var all sync.WaitGroup
-		errs := make([]error, buildShells)
-		for i := range errs {
-			all.Go(func() { errs[i] = exec.CommandContext(b.ctx, "/bin/sh", "-c", "true").Run() })
+		if _, err := p.file.Write(page); err != nil {
+			return err
 		}
-		all.Wait()
-		samples = append(samples, time.Since(begun))
-		for _, err := range errs {
-			if err != nil {
-				return nil, err
-			}
+		if err := p.file.Sync(); err != nil {
+			return err
 		}
+		p.fsyncs = append(p.fsyncs, time.Since(begun))
 	}
-	return samples, nil
+	for range trips {
+		begun := time.Now()
+		resp, err := p.client.Post(p.url, "application/json", bytes.NewReader(page[:1024]))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			return err
+		}
+		p.trips = append(p.trips, time.Since(begun))
+	}
+	return nil
+}
+
+// limit is the time of so many durable appends and round trips.
+func (p *probe) limit(fsyncs, trips time.Duration) time.Duration {
+	return fsyncs*percentile(p.fsyncs, 50) + trips*percentile(p.trips, 50)
+}
+
+func (p *probe) close() error {
+	p.client.CloseIdleConnections()
+	return errors.Join(p.server.Close(), p.file.Close(), os.Remove(filepath.Clean(p.file.Name())))
+}
+
+// shells runs as many shells at once as a release has builds.
+func (b *bench) shells() (time.Duration, error) {
+	begun := time.Now()
+	var all sync.WaitGroup
+	errs := make([]error, buildShells)
+	for i := range errs {
+		all.Go(func() { errs[i] = exec.CommandContext(b.ctx, "/bin/sh", "-c", "true").Run() })
+	}
+	all.Wait()
+	return time.Since(begun), errors.Join(errs...)
 }

@@ -30,8 +30,8 @@ type bench struct {
 	scale float64
 	rows  []row
 
-	// The limits that others are compared with.
-	fsync, roundTrip, shells time.Duration
+	// roundTrip is the limit of a request.
+	roundTrip time.Duration
 }
 
 // row is a line of the report.
