@@ -145,7 +145,7 @@ func TestBadRequests(t *testing.T) {
 		return func(r *http.Request) { r.Header.Del(name) }
 	}
 	stamp := func(t time.Time) string { return t.UTC().Format("20060102T150405Z") }
-	old, late := time.Now().Add(-10*time.Minute), time.Now().Add(10*time.Minute)
+	old, late := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	for name, c := range map[string]struct {
 		call
 		code, text string
@@ -191,7 +191,6 @@ func TestBadRequests(t *testing.T) {
 		"W-20 signature before form": {call{target: list, body: "{", sent: "["}, "InvalidSignatureException", mismatch, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			w := s.wire(t)
 			if c.keys != nil && c.keys.AccessKeyID == "" {
 				c.keys.AccessKeyID = w.keys.AccessKeyID

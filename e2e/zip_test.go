@@ -136,28 +136,25 @@ func TestHostileArchives(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := files(t, around, s.data)
-	t.Run("fail", func(t *testing.T) {
-		for name, c := range hostile(t, outside) {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				s := s.in(t)
-				s.put("sources", name, c.archive)
-				s.pipeline(name, action("Object", types.ActionCategorySource, "S3", "", "tree", "S3Bucket=sources", "S3ObjectKey="+name),
-					action("Build", types.ActionCategoryBuild, "CodeBuild", "tree", "", "ProjectName=app"),
-					action("Publish", types.ActionCategoryDeploy, "S3", "tree", "", "BucketName=target", "Extract=true"))
-				e := s.ended(name, "")
-				if e.Status != types.PipelineExecutionStatusFailed {
-					t.Errorf("the execution is %s", e.Status)
+	for name, c := range hostile(t, outside) {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			s.put("sources", name, c.archive)
+			s.pipeline(name, action("Object", types.ActionCategorySource, "S3", "", "tree", "S3Bucket=sources", "S3ObjectKey="+name),
+				action("Build", types.ActionCategoryBuild, "CodeBuild", "tree", "", "ProjectName=app"),
+				action("Publish", types.ActionCategoryDeploy, "S3", "tree", "", "BucketName=target", "Extract=true"))
+			e := s.ended(name, "")
+			if e.Status != types.PipelineExecutionStatusFailed {
+				t.Errorf("the execution is %s", e.Status)
+			}
+			did := s.actions(name, e)
+			for _, consumer := range []string{"Build", "Publish"} {
+				if code, text := failure(did[consumer]); code != "ConfigurationError" || !strings.Contains(text, c.want) {
+					t.Errorf("%s is %s\ngot  %s: %s\nwant ConfigurationError: %s", consumer, did[consumer].Status, code, text, c.want)
 				}
-				did := s.actions(name, e)
-				for _, consumer := range []string{"Build", "Publish"} {
-					if code, text := failure(did[consumer]); code != "ConfigurationError" || !strings.Contains(text, c.want) {
-						t.Errorf("%s is %s\ngot  %s: %s\nwant ConfigurationError: %s", consumer, did[consumer].Status, code, text, c.want)
-					}
-				}
-			})
-		}
-	})
+			}
+		})
+	}
 	if after := files(t, around, s.data); !slices.Equal(after, before) {
 		t.Errorf("around the data folder there was\n%s\nand now is\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
