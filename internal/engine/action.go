@@ -14,6 +14,8 @@ import (
 const (
 	// approvalTimeout is the account default of a pending approval (S-226).
 	approvalTimeout = 7 * 24 * time.Hour
+	// notificationKey is the topic that is told of a pending approval (S-220).
+	notificationKey = "NotificationArn"
 	// otherTimeout is that of action types that do not say theirs (S-337).
 	otherTimeout = time.Hour
 )
@@ -66,7 +68,8 @@ func (st *step) startRun(e *Execution, place pipeline.Place, a *pipeline.Action)
 	}
 	run.Deadline = st.now.Add(timeout)
 	st.effect(Wake{Run: run.ID, At: run.Deadline})
-	if run.Token == "" {
+	// S-229: beside a pending approval there is a job that publishes the request.
+	if run.Token == "" || run.Resolved[notificationKey] != "" {
 		st.startJob(e, run, "", st.now)
 	}
 	st.touchRun(e, run)
@@ -118,11 +121,7 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 			Key: pipeline.ArtifactKey(st.s.Name, out.Name, st.random()),
 		})
 	}
-	run.EntityURL = typ.EntityURL(run.Resolved)                                                                             // S-299
-	if id.Category == pipeline.CategoryApproval && id.Owner == pipeline.OwnerAWS && run.Resolved["NotificationArn"] != "" { // S-230
-		return typ, wrong("The approval request could not be published to %s: this server does not publish to SNS yet. Remove NotificationArn from action '%s'.",
-			run.Resolved["NotificationArn"], a.Name)
-	}
+	run.EntityURL = typ.EntityURL(run.Resolved) // S-299
 	return typ, nil
 }
 
@@ -223,7 +222,7 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		PipelineARN: st.s.ARN(), Pipeline: st.s.Name, Version: e.Version, Stage: run.Stage, Action: run.Action,
 		Account: st.s.Account, Region: run.Region, RoleARN: run.RoleARN, PipelineRoleARN: d.RoleARN,
 		Configuration: run.Resolved, Script: run.Script, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
-		Token: token, Deadline: run.Deadline,
+		Token: token, Approval: run.Token, Deadline: run.Deadline,
 	}
 	if home, _ := pipeline.ArtifactBucket(d, st.s.Region); home.Location != store.Location { // S-292
 		job.Home = &home
@@ -265,7 +264,7 @@ func (st *step) touchRun(e *Execution, run *ActionRun) {
 func (st *step) endRun(e *Execution, run *ActionRun, status pipeline.Status) {
 	run.Status = status
 	if run.Job != "" {
-		end := EndJob{ID: run.Job, Status: JobEndFailed, Abort: status == pipeline.Abandoned}
+		end := EndJob{ID: run.Job, Status: JobEndFailed, Abort: status == pipeline.Abandoned || run.Token != ""}
 		if status == pipeline.Succeeded {
 			end.Status = JobSucceeded
 		}

@@ -80,7 +80,8 @@ func checkExecution(s *State, e *Execution) error {
 		if run.Stage != e.Stage {
 			return fmt.Errorf("action %s runs in stage %s, the execution is in %s", run.Action, run.Stage, e.Stage)
 		}
-		if (run.Job == "") == (run.Token == "") {
+		// An approval has a token, and a job beside it only while its request is published (S-229).
+		if run.Job == "" && run.Token == "" || run.Job != "" && run.Token != "" && run.Resolved[notificationKey] == "" {
 			return fmt.Errorf("action %s has job %q and approval token %q", run.Action, run.Job, run.Token)
 		}
 		if run.Token != "" && e.Cancelling { // S-65

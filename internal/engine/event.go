@@ -227,6 +227,8 @@ type Job struct {
 	Script    *Script                           `json:"script,omitempty"`
 	Overrides []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
 	Token     string                            `json:"continuationToken,omitempty"`
+	// Approval is the token of the request that the job is to publish (S-229).
+	Approval string `json:"approvalToken,omitempty"`
 	// Deadline is when the whole action times out (S-316).
 	Deadline time.Time `json:"deadline"`
 }

@@ -26,8 +26,12 @@ func (st *step) reported(ref JobRef) (*Execution, *ActionRun, error) {
 	return nil, nil, fault.New("InvalidJobStateException", "The job %s is not in progress: it has ended, timed out or was abandoned", ref.ID)
 }
 
-// note records what a job tells of its work.
+// note records what a job tells of its work. What an approval shows is the approver's, so the
+// job that publishes its request tells nothing.
 func (st *step) note(run *ActionRun, r Result) {
+	if run.Token != "" {
+		return
+	}
 	if r.Summary != "" {
 		run.Summary = r.Summary
 	}
@@ -63,6 +67,12 @@ func (st *step) succeed(ev Succeed) error {
 	e, run, err := st.reported(ev.Job)
 	if err != nil {
 		return err
+	}
+	if run.Token != "" { // the request is published, and waits for its answer (S-229)
+		st.effect(EndJob{ID: run.Job, Status: JobSucceeded})
+		run.Job = ""
+		st.touchRun(e, run)
+		return nil
 	}
 	size := 0
 	for k, v := range ev.Variables {

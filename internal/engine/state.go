@@ -233,7 +233,8 @@ type ActionRun struct {
 	Started time.Time       `json:"started"`
 	Updated time.Time       `json:"updated"`
 
-	// Job is the current job while the action runs; JobNumber counts its jobs (S-303).
+	// Job is the current job while the action runs, and of a pending approval the one that
+	// publishes its request; JobNumber counts its jobs (S-303).
 	Job       pipeline.JobID `json:"job,omitempty"`
 	JobNumber int            `json:"jobNumber,omitempty"`
 	// Token answers an approval while it is pending (S-222).

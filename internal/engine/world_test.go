@@ -71,6 +71,9 @@ func drawDefinition(t *rapid.T, version int) *pipeline.Declaration {
 			if i > 0 {
 				kind := rapid.SampledFrom([]string{"CodeBuild", "CodeBuild", "CodeBuild", "Manual", "worker", "gone"}).Draw(t, "kind")
 				a = action(a.Name+":"+kind, false)
+				if kind == "Manual" && rapid.Bool().Draw(t, "told") { // S-229
+					a.Configuration[notificationKey] = "arn:topic"
+				}
 				a.RunOrder = rapid.IntRange(1, 3).Draw(t, "order")
 				for _, in := range made {
 					if rapid.IntRange(0, 4).Draw(t, "input") == 0 {

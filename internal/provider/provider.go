@@ -58,6 +58,8 @@ type Job struct {
 	// EncryptionKey encrypts outputs; nil means the store's own key (S-291).
 	EncryptionKey *pipeline.EncryptionKey
 	Overrides     []pipeline.SourceRevisionOverride
+	// ApprovalToken is the token of a pending approval, whose request the job publishes (S-229).
+	ApprovalToken string
 	// ContinuationToken is what the job before this one gave to Continue (S-312).
 	ContinuationToken string
 	// Deadline is when the action times out.

@@ -3,6 +3,7 @@ package all
 
 import (
 	"penstock/internal/provider"
+	"penstock/internal/provider/approval"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
 	"penstock/internal/provider/deploymentwindow"
@@ -15,6 +16,7 @@ import (
 // Providers are all built-in providers. A new one is a folder and a line here.
 func Providers() []provider.Provider {
 	return []provider.Provider{
+		approval.New(),
 		codecommit.New(),
 		s3deploy.New(),
 		s3source.New(),
