@@ -1,6 +1,7 @@
 package codepipeline
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +194,27 @@ func TestListRuleTypes(t *testing.T) {
 	if err := drop(w.ListRuleTypes(t.Context(), &api.ListRuleTypesInput{})); fault.Code(err) != "AccessDeniedException" {
 		t.Error(err)
 	}
+}
+
+// S-207, S-212, S-213: a rule whose type does not run here is taken in a definition, fails in its
+// turn and says why; the gate stays shut.
+func TestRulesThatDoNotRun(t *testing.T) {
+	each(t, func(w *world) {
+		w.workerType()
+		for provider, configuration := range map[string]map[string]string{
+			"CloudWatchAlarm": {"AlarmName": "errors", "AlarmStates": "ALARM", "WaitTime": "5"}, "LambdaInvoke": {"FunctionName": "decide"},
+		} {
+			d := conditional()
+			d.Name = provider
+			d.Stages[1].BeforeEntry.Conditions[0].Rules = []api.RuleDeclaration{{Name: "r", RuleTypeId: &api.RuleTypeId{Category: "Rule", Provider: provider}, Configuration: configuration}}
+			must(w, 0, drop(w.CreatePipeline(w.ctx, &api.CreatePipelineInput{Pipeline: d})))
+			w.work("Source", "get", map[string]string{"commit": "abc"})
+			s := w.state(provider).StageStates[1]
+			c := s.BeforeEntryConditionState.ConditionStates[0]
+			if e := c.RuleStates[0].LatestExecution; s.LatestExecution.Status != "Failed" || c.LatestExecution.Status != "Errored" || e.Status != "Failed" ||
+				e.ErrorDetails.Code != pipeline.ConfigurationError || !strings.Contains(e.ErrorDetails.Message, "does not run the rule type "+provider) {
+				t.Errorf("%s: %+v %+v %+v", provider, s.LatestExecution, c.LatestExecution, e)
+			}
+		}
+	})
 }

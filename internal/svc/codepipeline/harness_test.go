@@ -38,7 +38,11 @@ func each(t *testing.T, f func(w *world)) {
 
 func newWorld(t *testing.T, db *store.DB) *world {
 	ctx, stop := context.WithCancel(t.Context())
-	c := conductor.New(conductor.Config{DB: db, Builtin: append(pipeline.BuiltinTypes(), pipeline.RunnableRule("VariableCheck")), Log: slog.New(slog.DiscardHandler)})
+	types := pipeline.BuiltinTypes()
+	for _, rule := range pipeline.BuiltinRuleTypes() {
+		types = append(types, rule.ActionType())
+	}
+	c := conductor.New(conductor.Config{DB: db, Builtin: append(types, pipeline.RunnableRule("VariableCheck")), Log: slog.New(slog.DiscardHandler)})
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	t.Cleanup(func() {
