@@ -57,7 +57,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		events: events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
 		sns:    sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
 	}
-	providers := all.Providers()
+	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
 	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.log)
 	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Notify: func(arn string) {

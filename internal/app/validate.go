@@ -58,7 +58,7 @@ func check(declaration []byte, account, region string) error {
 	if err := api.Shapes.Unmarshal(body, in); err != nil {
 		return err
 	}
-	known := pipeline.NewCatalogue(actionTypes(all.Providers())...)
+	known := pipeline.NewCatalogue(actionTypes(all.Providers(nil))...)
 	return codepipeline.Check(in.Pipeline, pipeline.Env{Account: account, Region: region, Catalogue: func(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
 		if t, ok := known(id); ok || id.Owner != pipeline.OwnerCustom {
 			return t, ok

@@ -41,7 +41,7 @@ func commandsType(category string) ActionType {
 		optional("VpcId", "VPC the commands run in."),
 		optional("Subnets", "Subnets the commands run in, separated by commas."),
 		optional("SecurityGroupIds", "Security groups the commands run in, separated by commas."),
-	).v2Only().notRun()
+	).v2Only()
 }
 
 func deviceFarmType() ActionType {

@@ -6,6 +6,7 @@ import (
 	"penstock/internal/provider/approval"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
+	"penstock/internal/provider/commands"
 	"penstock/internal/provider/deploymentwindow"
 	"penstock/internal/provider/pipelineinvoke"
 	"penstock/internal/provider/s3deploy"
@@ -13,14 +14,16 @@ import (
 	"penstock/internal/provider/variablecheck"
 )
 
-// Providers are all built-in providers. A new one is a folder and a line here.
-func Providers() []provider.Provider {
+// Providers are all built-in providers; run is what runs commands. A new one is a folder and a
+// line here.
+func Providers(run commands.Run) []provider.Provider {
 	return []provider.Provider{
 		approval.New(),
 		codecommit.New(),
 		s3deploy.New(),
 		s3source.New(),
 		codebuild.New(),
+		commands.New(run),
 		pipelineinvoke.New(),
 		// rules of stage conditions
 		variablecheck.New(),

@@ -9,7 +9,7 @@ import (
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	seen := map[any]bool{}
-	for _, p := range Providers() {
+	for _, p := range Providers(nil) {
 		for _, typ := range p.Types() {
 			if seen[typ.ID] {
 				t.Errorf("two providers run %+v", typ.ID)

@@ -126,7 +126,7 @@ func (r *Room) room(p *api.Project) error {
 	n := int32(0)
 	r.mu.Lock()
 	for _, b := range r.live {
-		if strings.HasPrefix(b.row.ID, p.Name+":") && b.arnPrefix() == strings.TrimSuffix(p.Arn, "project/"+p.Name) {
+		if b.task == nil && strings.HasPrefix(b.row.ID, p.Name+":") && b.arnPrefix() == strings.TrimSuffix(p.Arn, "project/"+p.Name) {
 			n++
 		}
 	}

@@ -90,6 +90,12 @@ var (
 // Run ends the builds this node left unfinished, then runs builds until ctx ends; then it
 // stops the running ones and returns when none is left. It is called once.
 func (r *Room) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		r.end(ctx)
+		r.creds.stop()
+	}()
 	if err := r.clear(); err != nil {
 		return fmt.Errorf("codebuild: %w", err)
 	}
@@ -98,20 +104,24 @@ func (r *Room) Run(ctx context.Context) error {
 	} else if err != nil {
 		return fmt.Errorf("codebuild: %w", err)
 	}
-	defer r.creds.stop()
 	close(r.buried)
 	r.mu.Lock()
 	r.ctx = ctx
 	r.dispatch()
 	r.mu.Unlock()
 	<-ctx.Done()
+	return nil
+}
+
+// end ends what runs and what waits, and has the room take nothing more, as ctx has ended.
+func (r *Room) end(ctx context.Context) {
 	r.mu.Lock()
+	r.ctx = ctx
 	for _, b := range r.live {
 		b.cancel(errShutdown)
 	}
 	r.mu.Unlock()
 	r.builds.Wait()
-	return nil
 }
 
 // clear removes workspaces of builds that are long over.
@@ -177,15 +187,18 @@ func (r *Room) save(ctx context.Context, row store.CodeBuildBuild, doc *buildDoc
 func (r *Room) find(arn string) *build {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.live[arn]
+	if b := r.live[arn]; b != nil && b.task == nil {
+		return b
+	}
+	return nil
 }
 
-// enqueue takes a build that is in the store.
-func (r *Room) enqueue(b *build) {
+// enqueue takes a build that is in the store, or a task, unless the room is about to end.
+func (r *Room) enqueue(b *build) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx != nil && r.ctx.Err() != nil {
-		return // the next start of the node ends it
+		return false // the next start of the node ends it
 	}
 	r.live[b.arn] = b
 	r.queue = append(r.queue, b)
@@ -195,6 +208,7 @@ func (r *Room) enqueue(b *build) {
 	// A build that ends before it started leaves the queue.
 	context.AfterFunc(b.ctx, func() { r.unqueue(b) })
 	r.dispatch()
+	return true
 }
 
 // dispatch starts queued builds while there is room; the caller holds mu.

@@ -31,6 +31,7 @@ type build struct {
 	ctx        context.Context // ends with the reason the build has to end
 	cancel     context.CancelCauseFunc
 	queueTimer *time.Timer
+	task       *task // nil for a build of a project
 
 	mu        sync.Mutex // guards doc and saveTimer
 	doc       *buildDoc
@@ -38,6 +39,7 @@ type build struct {
 
 	// What follows belongs to the goroutine of run.
 	cfg        aws.Config
+	artifacts  aws.Config // for sources and artifacts in S3
 	log        *buildLog
 	workspace  string
 	spec       *buildspec.Spec
@@ -70,7 +72,7 @@ func (b *build) change(f func(r *record)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f(&b.doc.Build)
-	if b.saveTimer == nil {
+	if b.saveTimer == nil && b.task == nil {
 		b.saveTimer = time.AfterFunc(saveDelay, b.saveSoon)
 	}
 }
@@ -174,7 +176,7 @@ func (b *build) finish() {
 	}
 	doc.Build.complete(time.Now(), cmp.Or(b.status, "SUCCEEDED"))
 	delay := 10 * time.Millisecond
-	for {
+	for b.task == nil {
 		err := b.room.save(context.Background(), b.row, &doc, true)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			break
@@ -195,6 +197,10 @@ func (b *build) finish() {
 	b.room.mu.Lock()
 	delete(b.room.live, b.arn)
 	b.room.mu.Unlock()
+	if b.task != nil {
+		close(b.task.done)
+		return
+	}
 	b.room.deps.Notify(b.arn)
 }
 
@@ -224,11 +230,11 @@ func (b *build) phase(ctx context.Context, phase buildspec.PhaseName, ended bool
 // provision makes the workspace, the log and the credentials.
 func (b *build) provision(ctx context.Context) result {
 	bd := &b.doc.Build
-	cfg, err := b.room.deps.AWS(ctx, bd.ServiceRole, "AWSCodeBuild-"+bd.Id[strings.LastIndexByte(bd.Id, ':')+1:])
+	cfg, artifacts, err := b.role(ctx)
 	if err != nil {
 		return failed("CLIENT_ERROR", "CodeBuild is not authorized to perform: sts:AssumeRole on %s: %v", bd.ServiceRole, err)
 	}
-	b.cfg = cfg
+	b.cfg, b.artifacts = cfg, artifacts
 	b.workspace = filepath.Join(b.room.deps.Work, bd.Id[strings.LastIndexByte(bd.Id, ':')+1:])
 	if err := os.Mkdir(b.workspace, 0o700); err != nil {
 		return result{buildspec.Ended, "INTERNAL_ERROR", "The build's folder could not be made: " + err.Error()}

@@ -101,7 +101,7 @@ func (b *build) fetch(ctx context.Context, s api.ProjectSource, version, dir str
 }
 
 func (b *build) s3() *s3.Client {
-	return s3.NewFromConfig(b.cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	return s3.NewFromConfig(b.artifacts, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
 func (b *build) fetchObject(ctx context.Context, bucket, key, version, dir string) (string, error) {
@@ -139,6 +139,9 @@ func (b *build) fetchObject(ctx context.Context, bucket, key, version, dir strin
 
 // specify finds and reads the build specification: inline, in S3, or a file of the source.
 func (b *build) specify(ctx context.Context) result {
+	if b.task != nil {
+		return result{} // it came with its own
+	}
 	where := b.doc.Build.Source.Buildspec
 	var text []byte
 	var err error
