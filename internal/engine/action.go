@@ -93,6 +93,10 @@ func (st *step) prepare(e *Execution, d *pipeline.Declaration, a *pipeline.Actio
 	if msg := st.resolve(e, a, run); msg != "" {
 		return typ, wrong("%s", msg)
 	}
+	if name, value, ok := typ.QueryableValue(run.Resolved); ok && !st.limits.Queryable(value) { // S-298, S-305
+		return typ, wrong("The configuration '%s' of %s has the value %q after its variables were resolved. Workers ask for their jobs by it, so it must be 1 to %d letters, digits, _ and -.",
+			name, run.label(), value, st.limits.QueryableValue)
+	}
 	for _, in := range a.InputArtifacts {
 		art, ok := e.Artifacts[in.Name]
 		if !ok { // S-206

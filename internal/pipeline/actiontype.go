@@ -72,6 +72,12 @@ func (t ActionType) QueryableValue(configuration map[string]string) (name, value
 	return "", "", false
 }
 
+// Queryable says whether a value can be that of a queryable property (S-298): others cannot
+// be asked for by any worker.
+func (l Limits) Queryable(value string) bool {
+	return len(value) <= l.QueryableValue && queryableValue.MatchString(value)
+}
+
 // Catalogue answers which action types exist; a deleted or unknown type gives false.
 type Catalogue func(ActionTypeID) (ActionType, bool)
 

@@ -120,7 +120,7 @@ func (c configuration) value(p *Property, value string, limits Limits) error {
 		ok, want = err == nil, "a number"
 	}
 	if ok && p.Queryable {
-		ok = len(value) <= limits.QueryableValue && queryableValue.MatchString(value)
+		ok = limits.Queryable(value)
 		want = "at most " + strconv.Itoa(limits.QueryableValue) + " characters of A-Z, a-z, 0-9, _ and -, because job workers are asked by it"
 	}
 	if ok || p.Secret && value == SecretMask {

@@ -144,3 +144,28 @@ func TestClientRequestToken(t *testing.T) {
 		}
 	})
 }
+
+// S-298, S-305: a variable whose value no worker could ask for fails the action that uses
+// it, and not the one that gave it.
+func TestQueryableValueOfAVariable(t *testing.T) {
+	each(t, func(w *world) {
+		w.workerType()
+		for name, value := range map[string]string{"space": "a b", "nothing": "", "nul": "\x00", "long": strings.Repeat("x", 21), "fine": "app-1"} {
+			d := definition(name)
+			d.Stages[1].Actions[0].Configuration["job"] = "#{src.target}"
+			if _, err := w.CreatePipeline(w.ctx, &api.CreatePipelineInput{Pipeline: d}); err != nil {
+				w.Fatal(err)
+			}
+			w.work("Source", "get", map[string]string{"target": value})
+			build := w.state(name).StageStates[1].ActionStates[0].LatestExecution
+			if want := map[bool]string{true: "InProgress", false: "Failed"}[name == "fine"]; build.Status != want {
+				w.Errorf("%q: %s", value, build.Status)
+			} else if want == "Failed" && build.ErrorDetails.Code != "ConfigurationError" {
+				w.Errorf("%q: %+v", value, build.ErrorDetails)
+			}
+		}
+		if w.poll("Build", "app-1") == nil {
+			w.Error("no job for the value that is fine")
+		}
+	})
+}
