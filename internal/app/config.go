@@ -39,6 +39,9 @@ type Config struct {
 	GitHubURL string `setting:"github-url" usage:"address of GitHub's REST API, where webhooks of GitHub version 1 sources are registered"`
 	// AllowPrivateTargets is true or false.
 	AllowPrivateTargets string `setting:"allow-private-targets" usage:"let topics post to endpoints on this machine and in private networks: true or false"`
+	// ConnectionHosts and ConnectionFiles are what connections may reach beside public hosts.
+	ConnectionHosts string `setting:"connection-hosts" usage:"host names, addresses and CIDR blocks, separated by commas, that connections may reach although they are private, and over http"`
+	ConnectionFiles string `setting:"connection-files" usage:"folder under which connections may fetch file:// repositories; none if empty"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`

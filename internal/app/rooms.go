@@ -27,6 +27,7 @@ import (
 	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
+	"penstock/internal/svc/codeconnections"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
@@ -82,11 +83,16 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
 	}
+	connections, err := a.newConnections(r)
+	if err != nil {
+		return nil, err
+	}
 	pipelines := a.newCodePipeline(r)
 	hooks := http.NewServeMux()
 	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)
+	hooks.HandleFunc(codeconnections.HookPath, connections.ServeHook)
 	r.hooks = hooks
-	r.services = []*api.Service{
+	r.services = append(connections.Services(),
 		codecommitapi.New(r.codecommit),
 		codebuildapi.New(r.codebuild),
 		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
@@ -95,7 +101,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		snsapi.New(r.sns),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
-	}
+	)
 	return r, nil
 }
 

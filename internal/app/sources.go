@@ -16,12 +16,17 @@ const (
 
 // sources lists what is watched for the sources of a definition: the branches and objects
 // whose action does not switch PollForSourceChanges off (S-237). What is there already
-// counts as seen: creating or updating a pipeline is no change of its sources.
+// counts as seen: creating or updating a pipeline is no change of its sources. Connections
+// tell of events themselves.
 func sources(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error) {
 	var list []store.Source
 	for i := range d.Stages {
 		for _, a := range d.Stages[i].Actions {
 			id := a.ActionTypeID
+			if pipeline.IsConnection(id) { // watched in any case: triggers decide (S-242)
+				list = append(list, store.Source{Action: a.Name, Resource: a.Configuration["ConnectionArn"], Detail: a.Configuration["FullRepositoryId"]})
+				continue
+			}
 			if id.Category != pipeline.CategorySource || id.Owner != pipeline.OwnerAWS || strings.EqualFold(a.Configuration["PollForSourceChanges"], "false") {
 				continue
 			}

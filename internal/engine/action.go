@@ -231,6 +231,9 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 	if home, _ := pipeline.ArtifactBucket(d, st.s.Region); home.Location != store.Location { // S-292
 		job.Home = &home
 	}
+	if run.Type.Category == pipeline.CategorySource {
+		job.Trigger = e.Trigger
+	}
 	for _, o := range e.Overrides {
 		if o.ActionName == run.Action && run.Type.Category == pipeline.CategorySource {
 			job.Overrides = append(job.Overrides, o)

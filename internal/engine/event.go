@@ -226,7 +226,9 @@ type Job struct {
 	Home      *pipeline.ArtifactStore           `json:"home,omitempty"`
 	Script    *Script                           `json:"script,omitempty"`
 	Overrides []pipeline.SourceRevisionOverride `json:"overrides,omitempty"`
-	Token     string                            `json:"continuationToken,omitempty"`
+	// Trigger is what started the execution, for source actions only.
+	Trigger pipeline.Trigger `json:"trigger,omitzero"`
+	Token   string           `json:"continuationToken,omitempty"`
 	// Approval is the token of the request that the job is to publish (S-229).
 	Approval string `json:"approvalToken,omitempty"`
 	// Deadline is when the whole action times out (S-316).

@@ -71,6 +71,8 @@ var layers = []layer{
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
 	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk exec sys"},
+	{"internal/svc/codeconnections/fetch", "fault", "exec"},
+	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
 	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},

@@ -31,7 +31,7 @@ func sourceTypes() []ActionType {
 			required("BranchName", "Branch that is followed.").identity(),
 			format,
 			flag("DetectChanges", "Whether a push to the branch starts the pipeline; true if left out."),
-		).notRun(),
+		),
 		source(OwnerThirdParty, "GitHub",
 			required("Owner", "User or organisation the repository belongs to.").identity(),
 			required("Repo", "Name of the repository.").identity(),

@@ -185,7 +185,7 @@ func (g *generator) triggers() {
 		return
 	}
 	for _, a := range g.d.Stages[0].Actions {
-		if isConnection(a.ActionTypeID) && rapid.IntRange(0, 3).Draw(g.t, "trigger") == 0 {
+		if IsConnection(a.ActionTypeID) && rapid.IntRange(0, 3).Draw(g.t, "trigger") == 0 {
 			f := GitPushFilter{Branches: &GitFilter{Includes: slices.Repeat([]string{"main/**"}, rapid.IntRange(1, 8).Draw(g.t, "patterns"))}}
 			g.d.Triggers = append(g.d.Triggers, trigger(a.Name, f)...)
 		}

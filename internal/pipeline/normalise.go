@@ -74,7 +74,7 @@ func defaultTriggers(d *Declaration, limits Limits) []TriggerDeclaration {
 	for i := range d.Stages[0].Actions {
 		a := &d.Stages[0].Actions[i]
 		branch := globLiteral.Replace(a.Configuration["BranchName"])
-		if !isConnection(a.ActionTypeID) || !a.Flag("DetectChanges", true) || branch == "" ||
+		if !IsConnection(a.ActionTypeID) || !a.Flag("DetectChanges", true) || branch == "" ||
 			utf8.RuneCountInString(branch) > maxPattern || len(out) == limits.Triggers {
 			continue
 		}
@@ -92,6 +92,7 @@ func defaultTriggers(d *Declaration, limits Limits) []TriggerDeclaration {
 // connectionProvider is the source provider that triggers belong to (S-255).
 const connectionProvider = "CodeStarSourceConnection"
 
-func isConnection(id ActionTypeID) bool {
+// IsConnection says whether an action type is the source action of connections (S-255).
+func IsConnection(id ActionTypeID) bool {
 	return id.Category == CategorySource && id.Owner == OwnerAWS && id.Provider == connectionProvider
 }

@@ -17,7 +17,7 @@ func (v *validator) triggers() error {
 	}
 	connections := map[string]bool{}
 	for i := range v.d.Stages[0].Actions {
-		if a := &v.d.Stages[0].Actions[i]; isConnection(a.ActionTypeID) {
+		if a := &v.d.Stages[0].Actions[i]; IsConnection(a.ActionTypeID) {
 			connections[a.Name] = true
 		}
 	}

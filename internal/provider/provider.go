@@ -60,6 +60,8 @@ type Job struct {
 	Overrides     []pipeline.SourceRevisionOverride
 	// ApprovalToken is the token of a pending approval, whose request the job publishes (S-229).
 	ApprovalToken string
+	// Trigger is what started the execution; source actions only have it.
+	Trigger pipeline.Trigger
 	// ContinuationToken is what the job before this one gave to Continue (S-312).
 	ContinuationToken string
 	// Deadline is when the action times out.

@@ -276,6 +276,9 @@ func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
 	if _, err := tx.exec(ctx, `DELETE FROM tag WHERE resource = $1`, arn); err != nil {
 		return err
 	}
+	if _, err := tx.exec(ctx, `DELETE FROM webhook_delivery WHERE hook = $1`, id); err != nil {
+		return err
+	}
 	tx.AfterCommit(func() { tx.db.states.drop(id) })
 	_, err := tx.exec(ctx, `DELETE FROM pipeline WHERE id = $1`, id)
 	return err

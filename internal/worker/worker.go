@@ -308,7 +308,7 @@ func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (
 		ID: string(row.ID), ActionExecutionID: string(row.Run), ExecutionID: string(row.Execution), Type: row.Type,
 		Account: row.Account, Region: row.Region, Pipeline: row.Pipeline, PipelineARN: row.PipelineARN, Stage: row.Stage, Action: row.Action,
 		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,
-		Overrides: row.Overrides, ContinuationToken: row.Token, ApprovalToken: row.Approval, Deadline: row.Deadline, Env: env,
+		Overrides: row.Overrides, Trigger: row.Trigger, ContinuationToken: row.Token, ApprovalToken: row.Approval, Deadline: row.Deadline, Env: env,
 	})
 	if result.Error == nil && result.Continue == "" {
 		if failed := returnOutputs(ctx, row, env); failed != nil {

@@ -294,7 +294,8 @@ func (e *emitter) constructor() {
 	e.p("// New makes s answerable by the door.\nfunc New(s Service) *api.Service {\nreturn &api.Service{\n")
 	e.p("Name: %q, ID: %q, Version: %q, Protocol: api.%s, Scope: %q, Shapes: Shapes,\n", e.Service, e.ServiceID, e.APIVersion, e.protocol(), e.SigningName)
 	if e.TargetPrefix != "" {
-		e.p("Target: %q,\n", e.TargetPrefix)
+		// Only the last dotted component tells services apart.
+		e.p("Target: %q,\n", e.TargetPrefix[strings.LastIndexByte(e.TargetPrefix, '.')+1:])
 	}
 	if e.XMLNamespace != "" {
 		e.p("Namespace: %q,\n", e.XMLNamespace)

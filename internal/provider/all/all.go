@@ -7,6 +7,7 @@ import (
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
 	"penstock/internal/provider/commands"
+	"penstock/internal/provider/connection"
 	"penstock/internal/provider/deploymentwindow"
 	"penstock/internal/provider/pipelineinvoke"
 	"penstock/internal/provider/s3deploy"
@@ -20,6 +21,7 @@ func Providers(run commands.Run) []provider.Provider {
 	return []provider.Provider{
 		approval.New(),
 		codecommit.New(),
+		connection.New(),
 		s3deploy.New(),
 		s3source.New(),
 		codebuild.New(),
