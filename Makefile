@@ -20,7 +20,7 @@ BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/cron internal/pattern internal/engine)
 
 .NOTPARALLEL:
-.PHONY: help check build demo test setup lint e2e kill bench clean
+.PHONY: help check build demo test setup lint e2e kill nightly bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ e2e: build ## the scripts that drive the real binary with real clients
 
 kill: build ## 200 times kill -9 while pipelines run
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_KILLS=200 go test -count=1 -timeout 20m -v -run TestKill ./e2e
+
+nightly: kill ## what takes longer: a million simulated steps, 200 kills
+	@PENSTOCK_SIM_STEPS=1000000 PENSTOCK_SIM_SEED=$$(date +%s) go test -count=1 -timeout 60m -v -run TestSimulation ./internal/engine
 
 bench: build ## measure, next to the physical limits of the same minute
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go run ./bench
