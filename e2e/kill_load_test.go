@@ -233,15 +233,33 @@ func (c *client) drive(ctx context.Context, name string, quiet <-chan struct{}, 
 	}
 }
 
+// executions lists all executions of a pipeline.
+func (c *client) executions(ctx context.Context, name string) (list []types.PipelineExecutionSummary, err error) {
+	for in := (&codepipeline.ListPipelineExecutionsInput{PipelineName: &name}); ; {
+		var page *codepipeline.ListPipelineExecutionsOutput
+		if _, err := c.persist(ctx, func(ctx context.Context) (err error) {
+			page, err = c.ListPipelineExecutions(ctx, in)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		list = append(list, page.PipelineExecutionSummaries...)
+		if in.NextToken = page.NextToken; in.NextToken == nil {
+			return list, nil
+		}
+	}
+}
+
+// unfinished counts the executions that have not ended. An old one may be among them.
 func (c *client) unfinished(ctx context.Context, name string) int {
-	var out *codepipeline.ListPipelineExecutionsOutput
-	if _, err := c.persist(ctx, func(ctx context.Context) (err error) {
-		out, err = c.ListPipelineExecutions(ctx, &codepipeline.ListPipelineExecutionsInput{PipelineName: &name, MaxResults: new(int32(50))})
-		return err
-	}); err != nil {
+	list, err := c.executions(ctx, name)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.ledger.problem("ListPipelineExecutions of %s: %v", name, err)
+		}
 		return 1
 	}
-	return len(slices.DeleteFunc(out.PipelineExecutionSummaries, func(e types.PipelineExecutionSummary) bool {
+	return len(slices.DeleteFunc(list, func(e types.PipelineExecutionSummary) bool {
 		return e.Status != types.PipelineExecutionStatusInProgress && e.Status != types.PipelineExecutionStatusStopping
 	}))
 }
