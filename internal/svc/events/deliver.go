@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"penstock/internal/courier"
 	"penstock/internal/store"
@@ -80,7 +81,13 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 // cannot use what it gets.
 func judge(err error) error {
 	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorFault() != smithy.FaultClient {
+	if !errors.As(err, &api) {
+		return err
+	}
+	// Errors that a service's model does not have do not say whose fault they are.
+	var answer *smithyhttp.ResponseError
+	refused := errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500
+	if !refused && api.ErrorFault() != smithy.FaultClient {
 		return err
 	}
 	switch code := api.ErrorCode(); {

@@ -42,7 +42,7 @@ func parsePath(text string) (path, bool) {
 			}
 		} else {
 			inside, after, ok := strings.Cut(rest, "]")
-			if !ok || inside[0] != '[' {
+			if !ok || !strings.HasPrefix(inside, "[") {
 				return nil, false
 			}
 			inside, rest = inside[1:], after
