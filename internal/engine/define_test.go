@@ -153,7 +153,7 @@ func condition(s *pipeline.Stage, text string) {
 	for word := range strings.SplitSeq(rules, ",") {
 		a := action(word, false)
 		r := pipeline.Rule{Name: a.Name, RuleTypeID: pipeline.RuleTypeID{Category: "Rule", Provider: "VariableCheck"},
-			Configuration: a.Configuration, InputArtifacts: a.InputArtifacts, Region: a.Region, TimeoutInMinutes: a.TimeoutInMinutes}
+			Configuration: a.Configuration, Commands: a.Commands, InputArtifacts: a.InputArtifacts, Region: a.Region, TimeoutInMinutes: a.TimeoutInMinutes}
 		if a.ActionTypeID.Provider != "CodeBuild" {
 			r.RuleTypeID.Provider = a.ActionTypeID.Provider
 		}
