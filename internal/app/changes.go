@@ -23,6 +23,7 @@ type changes struct {
 	db        *store.DB
 	conductor *conductor.Conductor
 	log       *slog.Logger
+	limits    pipeline.Limits
 
 	mu      sync.Mutex
 	objects map[string]bool // ARNs of objects to look at
@@ -30,7 +31,7 @@ type changes struct {
 }
 
 func newChanges(db *store.DB, c *conductor.Conductor, log *slog.Logger) *changes {
-	return &changes{db: db, conductor: c, log: log, objects: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &changes{db: db, conductor: c, log: log, limits: pipeline.Limits{}.OrDefault(), objects: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // refUpdated starts the pipelines that watch a branch. When it returns nil they have
@@ -127,6 +128,21 @@ func (c *changes) pipelines(ctx context.Context, resource, detail string) (ids [
 
 // start starts one pipeline once, also when several of its sources watch the same thing.
 func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
+	s, err := tx.LoadState(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	last, err := tx.LastStart(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if at := pipeline.PollingEnds(last, s.Updated, c.limits); tx.Now().After(at) { // S-246
+		c.log.Info("sources: a change does not start a pipeline that has been idle for too long; start it once", "pipeline", s.Name, "pollingDisabledAt", at)
+		return nil
+	}
 	list, err := tx.SourcesOf(ctx, resource)
 	if err != nil {
 		return err
@@ -154,11 +170,8 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 	if first == "" {
 		return nil
 	}
-	_, err = c.conductor.ApplyTx(ctx, tx, id, engine.Start{
+	_, err = c.conductor.StepTx(ctx, tx, id, s, engine.Start{
 		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first}, Detected: true})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
 	if fault.Code(err) != "" {
 		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first, "error", err)
 		return nil

@@ -27,7 +27,7 @@ func sources(ctx context.Context, tx *store.Tx, account, region string, d *pipel
 				list = append(list, store.Source{Action: a.Name, Resource: a.Configuration["ConnectionArn"], Detail: a.Configuration["FullRepositoryId"]})
 				continue
 			}
-			if id.Category != pipeline.CategorySource || id.Owner != pipeline.OwnerAWS || strings.EqualFold(a.Configuration["PollForSourceChanges"], "false") {
+			if !a.Polled() {
 				continue
 			}
 			s := store.Source{Action: a.Name}

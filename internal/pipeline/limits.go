@@ -25,6 +25,9 @@ type Limits struct {
 	ConcurrentExecutions, ParallelActions int
 	// Continuation is how long a continued action rests before its next job (S-312, Q-34).
 	Continuation time.Duration
+	// PollIdle is how long a pipeline may be without an execution before it is polled no
+	// longer (S-246).
+	PollIdle time.Duration
 	// History is how long executions stay in the history (S-78).
 	History time.Duration
 	// OutputVariablesBytes and ResolvedConfigurationBytes bound one action (S-79, S-80).
@@ -54,6 +57,7 @@ func (l Limits) OrDefault() Limits {
 	l.ConcurrentExecutions = cmp.Or(l.ConcurrentExecutions, 50)
 	l.ParallelActions = cmp.Or(l.ParallelActions, 5)
 	l.Continuation = cmp.Or(l.Continuation, 30*time.Second)
+	l.PollIdle = cmp.Or(l.PollIdle, 30*24*time.Hour)
 	l.History = cmp.Or(l.History, 365*24*time.Hour)
 	l.OutputVariablesBytes = cmp.Or(l.OutputVariablesBytes, 122880)
 	l.ResolvedConfigurationBytes = cmp.Or(l.ResolvedConfigurationBytes, 100<<10)

@@ -29,6 +29,14 @@ func (tx *Tx) Execution(ctx context.Context, id string, execution pipeline.Execu
 	return d.with(runs), nil
 }
 
+// LastStart says when the newest execution of a pipeline was started; ErrNotFound if there
+// was none.
+func (tx *Tx) LastStart(ctx context.Context, id string) (time.Time, error) {
+	var at int64
+	err := tx.one(ctx, `SELECT started FROM execution WHERE pipeline_id = $1 ORDER BY start_order DESC LIMIT 1`, []any{id}, &at)
+	return fromMicros(at), err
+}
+
 func scanShallow(rows *sql.Rows) (*engine.Execution, error) {
 	d, err := scanExecution(rows)
 	if err != nil {

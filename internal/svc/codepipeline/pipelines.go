@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	api "penstock/internal/api/codepipeline"
 	"penstock/internal/auth"
@@ -135,8 +136,12 @@ func (r *Room) GetPipeline(ctx context.Context, in *api.GetPipelineInput) (*api.
 	}
 	var p store.Pipeline
 	var d *pipeline.Declaration
+	var unpolled *time.Time
 	err = r.DB.View(ctx, func(tx *store.Tx) (err error) {
 		if p, err = find(ctx, tx, c, in.Name); err != nil {
+			return err
+		}
+		if unpolled, err = r.unpolled(ctx, tx, p); err != nil {
 			return err
 		}
 		version := p.Version
@@ -158,7 +163,24 @@ func (r *Room) GetPipeline(ctx context.Context, in *api.GetPipelineInput) (*api.
 	}
 	out, err := shown(d)
 	return &api.GetPipelineOutput{Pipeline: out, Metadata: &api.PipelineMetadata{
-		PipelineArn: pipelineARN(c, p.Name), Created: &p.Created, Updated: &p.Updated}}, err
+		PipelineArn: pipelineARN(c, p.Name), Created: &p.Created, Updated: &p.Updated, PollingDisabledAt: unpolled}}, err
+}
+
+// unpolled says since when the sources of a pipeline are polled no longer (S-246); nil if
+// they are, or if there are none.
+func (r *Room) unpolled(ctx context.Context, tx *store.Tx, p store.Pipeline) (*time.Time, error) {
+	last, err := tx.LastStart(ctx, p.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	d, err := tx.Declaration(ctx, p.ID, p.Version)
+	if err != nil {
+		return nil, err
+	}
+	if at := pipeline.PollingEnds(last, p.Updated, r.Limits); tx.Now().After(at) && d.Polled() {
+		return &at, nil
+	}
+	return nil, nil
 }
 
 // UpdatePipeline replaces the whole structure (A-44, S-62).

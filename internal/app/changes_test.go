@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"penstock/internal/conductor"
+	"penstock/internal/engine"
+	"penstock/internal/pipeline"
+	"penstock/internal/store"
+	"penstock/internal/store/storetest"
+)
+
+// S-91, S-245, S-246: a change starts a pipeline once, with the name of the source action, and
+// not if the pipeline has been idle for more than 30 days.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		c := conductor.New(conductor.Config{DB: db, Builtin: pipeline.BuiltinTypes(), Log: slog.New(slog.DiscardHandler)})
+		action := func(name, category, provider string) pipeline.Action {
+			return pipeline.Action{Name: name, RunOrder: 1, ActionTypeID: pipeline.ActionTypeID{Category: category, Owner: "AWS", Provider: provider, Version: "1"}}
+		}
+		d := &pipeline.Declaration{Name: "p", Version: 1, PipelineType: pipeline.V1, ExecutionMode: pipeline.Superseded, ArtifactStore: &pipeline.ArtifactStore{Type: "S3", Location: "b"},
+			Stages: []pipeline.Stage{{Name: "Source", Actions: []pipeline.Action{action("Object", "Source", "S3")}}, {Name: "Ask", Actions: []pipeline.Action{action("Look", "Approval", "Manual")}}}}
+		if err := db.Update(ctx, func(tx *store.Tx) error {
+			if err := tx.PutSources(ctx, "id", []store.Source{{Action: "Object", Resource: objectARN + "b/k", Seen: "v1"}}); err != nil {
+				return err
+			}
+			_, err := c.CreateTx(ctx, tx, "id", "111111111111", "eu-west-1", "seed", d, "me")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		changes := newChanges(db, c, slog.New(slog.DiscardHandler))
+		change := func(revision string) string {
+			if err := changes.changed(ctx, objectARN+"b/k", "", func(context.Context, *store.Tx, store.Source) (string, error) { return revision, nil }); err != nil {
+				t.Fatal(err)
+			}
+			s, err := c.Apply(ctx, "id", engine.Wakeup{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := &engine.Execution{}
+			for _, x := range s.Executions {
+				if x.Order >= e.Order {
+					e = x
+				}
+			}
+			return e.Trigger.Type + " " + e.Trigger.Detail
+		}
+		if got := change("v1"); got != "CreatePipeline me" {
+			t.Errorf("nothing has changed: %s", got)
+		}
+		if got := change("v2"); got != "PollForSourceChanges Object" {
+			t.Errorf("a change: %s", got)
+		}
+		changes.limits.PollIdle = time.Nanosecond
+		if _, err := c.Apply(ctx, "id", engine.Start{Trigger: pipeline.Trigger{Type: "StartPipelineExecution"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := change("v3"); got != "StartPipelineExecution " {
+			t.Errorf("idle for too long: %s", got)
+		}
+		changes.limits.PollIdle = time.Hour
+		if got := change("v3"); got != "PollForSourceChanges Object" {
+			t.Errorf("polled again: %s", got)
+		}
+	})
+}
