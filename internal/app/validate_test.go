@@ -25,6 +25,16 @@ const definition = `pipeline:
           actionTypeId: {category: Approval, owner: AWS, provider: Manual, version: "1"}
 `
 
+// gates are conditions of the last stage.
+const gates = `      beforeEntry:
+        conditions:
+          - result: FAIL
+            rules:
+              - {name: r, ruleTypeId: {category: Rule, provider: DeploymentWindow}, configuration: {Cron: "0 * * ? * * *"}}
+      onFailure:
+        result: ROLLBACK
+`
+
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	edit := func(from, to string) string {
@@ -42,6 +52,8 @@ func TestValidate(t *testing.T) {
 		"custom types":         {"f.yaml", edit("owner: AWS, provider: Manual", "owner: Custom, provider: Mine"), "", 0},
 		"W-22 a bad name":      {"f.yaml", edit("name: Look", "name: L ook"), "ValidationException", 17},
 		"W-21 a missing role":  {"f.yaml", edit("  roleArn: arn:aws:iam::000000000000:role/r\n", ""), "ValidationException", 2},
+		"S-29 conditions":      {"f.yaml", definition + gates, "", 0},
+		"S-205 a wrong result": {"f.yaml", definition + strings.Replace(gates, "FAIL", "SKIP", 1), "InvalidStageDeclarationException", 15},
 		"S-36 an unknown key":  {"f.yaml", edit("S3ObjectKey: key", "S3ObjectKey: key\n            Nonsense: x"), "InvalidActionDeclarationException", 13},
 		"S-23 one stage":       {"f.yaml", definition[:strings.Index(definition, "    - name: Approval")], "InvalidStructureException", 2},
 		"no type of AWS":       {"f.yaml", edit("provider: S3", "provider: S33"), "InvalidActionDeclarationException", 9},

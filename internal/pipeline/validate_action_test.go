@@ -14,6 +14,17 @@ func TestActions(t *testing.T) {
 			"ActionType (Category: 'Test', Provider: 'S3', Owner: 'AWS', Version: '1') in action 'Publish' is not available in region 'US_EAST_1'"},
 		{"S-34 M-17 version", func(d *Declaration, _ *Env) { action(d, "Publish").ActionTypeID.Version = "2" }, invalidAction,
 			"ActionType (Category: 'Deploy', Provider: 'S3', Owner: 'AWS', Version: '2') in action 'Publish' is not available in region 'US_EAST_1'"},
+		{"S-34 a rule type is no action type", func(d *Declaration, e *Env) {
+			known := NewCatalogue(BuiltinTypes()...)
+			e.Catalogue = func(id ActionTypeID) (ActionType, bool) {
+				if id.Category == CategoryRule {
+					return RunnableRule(id.Provider), true
+				}
+				return known(id)
+			}
+			action(d, "Publish").ActionTypeID = aws(CategoryRule, "VariableCheck")
+		}, invalidAction,
+			"ActionType (Category: 'Rule', Provider: 'VariableCheck', Owner: 'AWS', Version: '1') in action 'Publish' is not available in region 'US_EAST_1'"},
 		{"S-17 M-9 V2 provider on V1", func(d *Declaration, _ *Env) { commandsAction(d); d.PipelineType, d.Variables = V1, nil }, invalidAction,
 			"Commands Action can only be used with V2 pipelines."},
 		{"S-17 Q-1 V2 provider infers V2", func(d *Declaration, _ *Env) { commandsAction(d); d.PipelineType, d.Variables = "", nil }, "", ""},
