@@ -149,6 +149,7 @@ func (a *App) startLoops(ctx context.Context) {
 	run("events", a.rooms.events.Run)
 	run("sns", a.rooms.sns.Run)
 	run("worker", a.rooms.worker.Run)
+	run("polling", func(ctx context.Context) error { a.rooms.poller.run(ctx); return nil })
 	run("sources", func(ctx context.Context) error { a.rooms.changes.run(ctx); return nil })
 	run("codecommit: what moved before the start", a.rooms.codecommit.Reconcile)
 	run("s3: sweep", a.sweep)

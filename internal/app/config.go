@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // Config is everything that can be chosen about a server. A field with a setting tag has a
@@ -42,6 +43,8 @@ type Config struct {
 	// ConnectionHosts and ConnectionFiles are what connections may reach beside public hosts.
 	ConnectionHosts string `setting:"connection-hosts" usage:"host names, addresses and CIDR blocks, separated by commas, that connections may reach although they are private, and over http"`
 	ConnectionFiles string `setting:"connection-files" usage:"folder under which connections may fetch file:// repositories; none if empty"`
+	// PollInterval is how often repositories that cannot tell of a push are asked.
+	PollInterval string `setting:"poll-interval" usage:"how often repositories in folders of this machine are asked for new commits, like 60s; 0 is never"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
@@ -60,7 +63,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: defaultData(), Listen: "127.0.0.1:7788", Region: "us-east-1", Account: "000000000000",
-		AllowPrivateTargets: "false", LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", GitHubURL: "https://api.github.com",
+		AllowPrivateTargets: "false", LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", PollInterval: "60s", GitHubURL: "https://api.github.com",
 	}
 }
 
@@ -88,6 +91,7 @@ var (
 func (c *Config) check() error {
 	var level slog.Level
 	public, err := url.Parse(c.PublicURL)
+	every, everyErr := time.ParseDuration(c.PollInterval)
 	github, githubErr := url.Parse(c.GitHubURL)
 	switch {
 	case c.Data == "":
@@ -106,6 +110,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("--github-url %q: it is like https://api.github.com", c.GitHubURL)
 	case c.AllowPrivateTargets != "" && c.AllowPrivateTargets != "true" && c.AllowPrivateTargets != "false":
 		return fmt.Errorf("--allow-private-targets %q: true or false", c.AllowPrivateTargets)
+	case everyErr != nil || every != 0 && (every < time.Second || every > 24*time.Hour):
+		return fmt.Errorf("--poll-interval %q: a time between 1s and 24h, like 60s, or 0", c.PollInterval)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key are given together or not at all")
 	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||

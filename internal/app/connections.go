@@ -42,6 +42,18 @@ const keepDeliveries = 30 * 24 * time.Hour
 // started. The lines say what came of the event for each pipeline that has a source action
 // for the repository.
 func (c *changes) gitEvent(ctx context.Context, delivery string, files codeconnections.Files, e pipeline.GitEvent) ([]string, error) {
+	sum := sha256.Sum256([]byte(delivery))
+	return c.happened(ctx, files, e, func(ctx context.Context, tx *store.Tx, id string) (bool, error) {
+		if delivery == "" {
+			return true, nil
+		}
+		return tx.TakeDelivery(ctx, id, hex.EncodeToString(sum[:]), keepDeliveries)
+	})
+}
+
+// happened is gitEvent with the way to tell whether the event is new to a pipeline; what claim
+// writes is kept if the pipeline is started.
+func (c *changes) happened(ctx context.Context, files codeconnections.Files, e pipeline.GitEvent, claim func(ctx context.Context, tx *store.Tx, pipelineID string) (bool, error)) ([]string, error) {
 	watching, err := c.pipelines(ctx, e.Connection, e.Repository)
 	if err != nil || len(watching) == 0 {
 		return nil, err
@@ -55,7 +67,7 @@ func (c *changes) gitEvent(ctx context.Context, delivery string, files codeconne
 	for _, id := range watching {
 		line := ""
 		if err := c.db.Update(ctx, func(tx *store.Tx) (err error) {
-			line, err = c.startByEvent(ctx, tx, id, delivery, e)
+			line, err = c.startByEvent(ctx, tx, id, claim, e)
 			return err
 		}); err != nil {
 			return nil, err
@@ -101,7 +113,7 @@ func (c *changes) lookAtFiles(ctx context.Context, watching []string, files code
 
 // startByEvent starts one pipeline, if one of its source actions asks for the event, with
 // the commit of the event (S-93, S-234, S-267). The line says what came of it.
-func (c *changes) startByEvent(ctx context.Context, tx *store.Tx, id, delivery string, e pipeline.GitEvent) (string, error) {
+func (c *changes) startByEvent(ctx context.Context, tx *store.Tx, id string, claim func(context.Context, *store.Tx, string) (bool, error), e pipeline.GitEvent) (string, error) {
 	s, err := tx.LoadState(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
@@ -116,15 +128,10 @@ func (c *changes) startByEvent(ctx context.Context, tx *store.Tx, id, delivery s
 	if start == nil {
 		return s.Name + ": not started: " + strings.Join(reasons, "; "), nil
 	}
-	if delivery != "" {
-		sum := sha256.Sum256([]byte(delivery))
-		fresh, err := tx.TakeDelivery(ctx, id, hex.EncodeToString(sum[:]), keepDeliveries)
-		if err != nil {
-			return "", err
-		}
-		if !fresh {
-			return s.Name + ": not started: this delivery has been acted on before", nil
-		}
+	if fresh, err := claim(ctx, tx, id); err != nil {
+		return "", err
+	} else if !fresh {
+		return s.Name + ": not started: this delivery has been acted on before", nil
 	}
 	after, err := c.conductor.StepTx(ctx, tx, id, s, *start)
 	if fault.Code(err) != "" {

@@ -72,7 +72,7 @@ func newSite(t *testing.T, database string) *site {
 	s.git("init", "-q", "--bare", "-b", "main", filepath.Join(s.root, "o", "r"))
 	s.commit("main", "first")
 	cfg := Default()
-	cfg.Data, cfg.Listen, cfg.Database, cfg.Log, cfg.ConnectionFiles = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", database, slog.New(slog.DiscardHandler), s.root
+	cfg.Data, cfg.Listen, cfg.Database, cfg.Log, cfg.ConnectionFiles, cfg.PollInterval = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", database, slog.New(slog.DiscardHandler), s.root, "0"
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ type rooms struct {
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
 	changes    *changes
+	poller     *poller
 	hooks      http.Handler
 }
 
@@ -87,6 +88,11 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
+	every, err := time.ParseDuration(a.cfg.PollInterval)
+	if err != nil {
+		return nil, err
+	}
+	r.poller = &poller{every: every, db: a.db, changes: r.changes, look: connections.Look, log: a.log, now: time.Now}
 	pipelines := a.newCodePipeline(r)
 	hooks := http.NewServeMux()
 	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)

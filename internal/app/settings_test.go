@@ -46,7 +46,7 @@ func TestLoad(t *testing.T) {
 		"account": {"111111111111", "222222222222", "333333333333"}, "database": {"sqlite:/f", "sqlite:/e", "sqlite:/x"},
 		"public-url": {"https://f.example", "https://e.example", "https://x.example"}, "tls-cert": {"f", "e", "x"}, "tls-key": {"f", "e", "x"},
 		"allow-private-targets": {"true", "false", "true"}, "log-format": {"json", "text", "json"}, "log-level": {"debug", "warn", "error"}, "webhook-secrets": {"echo", "mask", "echo"},
-		"connection-hosts": {"10.0.0.0/8", "h", "h,i"}, "connection-files": {"/f", "/e", "/x"},
+		"poll-interval": {"2s", "1m", "1h"}, "connection-hosts": {"10.0.0.0/8", "h", "h,i"}, "connection-files": {"/f", "/e", "/x"},
 		"github-url": {"https://f.example", "https://e.example", "https://x.example"},
 	}
 	file := filepath.Join(t.TempDir(), "penstock.yaml")

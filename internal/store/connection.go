@@ -66,6 +66,13 @@ func (tx *Tx) ListConnections(ctx context.Context, account, region string) ([]Co
 		[]any{account, region}, scanConnection)
 }
 
+// LocalConnections lists the AVAILABLE connections to folders of this machine, of all
+// accounts.
+func (tx *Tx) LocalConnections(ctx context.Context) ([]Connection, error) {
+	return all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE substr(git_url, 1, 5) = 'file:' AND status = 'AVAILABLE' ORDER BY arn`,
+		nil, scanConnection)
+}
+
 // DeleteConnection removes a connection with its tags, and says whether it was there.
 func (tx *Tx) DeleteConnection(ctx context.Context, arn string) (bool, error) {
 	if err := tx.DeleteTags(ctx, arn); err != nil {

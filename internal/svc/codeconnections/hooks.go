@@ -197,6 +197,19 @@ func valid(e *pipeline.GitEvent) bool {
 		repositoryForm.MatchString(e.Repository) && (e.Commit == "" || commitForm.MatchString(e.Commit))
 }
 
+// Look gives the commit that a branch is at, and what finds the files that changed since
+// another commit.
+func (r *Room) Look(ctx context.Context, c store.Connection, repository, branch, since string) (string, Files, error) {
+	from, err := remote(c, repository)
+	if err != nil {
+		return "", nil, err
+	}
+	commit, err := r.Fetch.Head(ctx, from, branch)
+	h := happening{before: since, after: commit}
+	h.Repository = repository
+	return commit, r.files(c, h), err
+}
+
 // files finds the changed files of an event by fetching, where the provider does not tell
 // them.
 func (r *Room) files(c store.Connection, h happening) Files {
