@@ -77,12 +77,19 @@ func (c *Conductor) Builtin() []pipeline.ActionType {
 func (c *Conductor) Catalogue(ctx context.Context, tx *store.Tx, account, region string) pipeline.Catalogue {
 	known := map[pipeline.ActionTypeID]*pipeline.ActionType{}
 	return func(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
-		if id.Owner != "Custom" {
+		if id.Owner == pipeline.OwnerAWS {
 			t, ok := c.builtin[id]
 			return t, ok
 		}
 		t, ok := known[id]
-		if !ok {
+		if !ok && id.Owner == pipeline.OwnerThirdParty {
+			if found, err := tx.DeclaredActionType(ctx, account, region, id); err == nil {
+				t = &found.ActionType
+			} else if builtin, ok := c.builtin[id]; ok {
+				t = &builtin
+			}
+			known[id] = t
+		} else if !ok {
 			if found, err := tx.CustomActionType(ctx, account, region, id); err == nil && !found.Deleted {
 				t = &found.ActionType
 			}
@@ -186,7 +193,7 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 			tx.Wake(topicJobs)
 		}
 		query := ""
-		if t, ok := s.Attached.Catalogue(effect.Type); ok {
+		if t, ok := s.Attached.Catalogue(effect.Type); ok && effect.Type.Owner == pipeline.OwnerCustom {
 			_, query, _ = t.QueryableValue(effect.Configuration) // S-305
 		}
 		return tx.InsertJob(ctx, pipelineID, effect.Job, query, effect.NotBefore)

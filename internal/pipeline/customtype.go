@@ -10,8 +10,10 @@ import (
 
 // Bounds of a custom action type (S-297, S-298).
 const (
-	maxCustomArtifacts  = 5
-	maxCustomProperties = 10
+	maxCustomArtifacts = 5
+	// maxDeclaredArtifacts is that of a type that is declared whole (S-301).
+	maxDeclaredArtifacts = 10
+	maxCustomProperties  = 10
 )
 
 // placeholder is a field of a URL template: {Config:name} or {ExternalExecutionId} (S-299).
@@ -31,9 +33,26 @@ func ValidateCustomType(t ActionType) error {
 	if t.ID.Owner != OwnerCustom {
 		return fault.New(invalidValue, "The owner of a custom action type is Custom, not '%s'", t.ID.Owner)
 	}
+	return t.check(maxCustomArtifacts)
+}
+
+// ValidateDeclaredType says whether the service would take an action type of a third party
+// that is declared whole (S-301, A-43). Lengths and patterns are the wire's to check.
+func ValidateDeclaredType(t ActionType) error {
+	if t.ID.Owner != OwnerThirdParty {
+		return fault.New(invalidValue, "Only action types of the owner ThirdParty can be declared on this server, not of '%s'", t.ID.Owner)
+	}
+	if t.ID.Category == CategoryApproval || t.ID.Category == CategoryCompute {
+		return fault.New(invalidValue, "The category '%s' cannot be used for an action type of a third party", t.ID.Category)
+	}
+	return t.check(maxDeclaredArtifacts)
+}
+
+// check holds what both kinds of types keep to.
+func (t ActionType) check(artifacts int) error {
 	for _, bounds := range []Bounds{t.Inputs, t.Outputs} {
-		if bounds.Min < 0 || bounds.Max > maxCustomArtifacts {
-			return fault.New(invalidValue, "The numbers of artifacts of a custom action type range from 0 to %d, not from %d to %d", maxCustomArtifacts, bounds.Min, bounds.Max)
+		if bounds.Min < 0 || bounds.Max > artifacts {
+			return fault.New(invalidValue, "The numbers of artifacts of a custom action type range from 0 to %d, not from %d to %d", artifacts, bounds.Min, bounds.Max)
 		}
 		if bounds.Min > bounds.Max {
 			return fault.New(invalidValue, "Maximum Number of Artifacts (%d) has to be greater than or equal to minimum (%d).", bounds.Max, bounds.Min)

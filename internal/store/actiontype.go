@@ -55,6 +55,46 @@ func (tx *Tx) PutCustomActionType(ctx context.Context, account, region string, t
 	return err
 }
 
+// DeclaredActionType is an action type that was declared whole, with who does its work
+// (S-301). Declaration is the JSON text it was declared with.
+type DeclaredActionType struct {
+	pipeline.ActionType
+	Declaration json.RawMessage
+}
+
+func scanDeclaredActionType(rows *sql.Rows) (DeclaredActionType, error) {
+	var t DeclaredActionType
+	var doc []byte
+	if err := rows.Scan(&doc); err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal(doc, &t)
+}
+
+// DeclaredActionType finds a declared type; ErrNotFound if there is none.
+func (tx *Tx) DeclaredActionType(ctx context.Context, account, region string, id pipeline.ActionTypeID) (DeclaredActionType, error) {
+	return first(all(ctx, tx, `SELECT doc FROM action_type WHERE account = $1 AND region = $2 AND owner = $3 AND category = $4 AND provider = $5 AND version = $6`,
+		[]any{account, region, id.Owner, id.Category, id.Provider, id.Version}, scanDeclaredActionType))
+}
+
+// ListDeclaredActionTypes gives the declared types by owner, category, provider and version.
+func (tx *Tx) ListDeclaredActionTypes(ctx context.Context, account, region string) ([]DeclaredActionType, error) {
+	return all(ctx, tx, `SELECT doc FROM action_type WHERE account = $1 AND region = $2 ORDER BY owner, category, provider, version`,
+		[]any{account, region}, scanDeclaredActionType)
+}
+
+// PutDeclaredActionType stores a declared type in place of an earlier one.
+func (tx *Tx) PutDeclaredActionType(ctx context.Context, account, region string, t DeclaredActionType) error {
+	doc, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO action_type (account, region, owner, category, provider, version, doc) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (account, region, owner, category, provider, version) DO UPDATE SET doc = excluded.doc`,
+		account, region, t.ID.Owner, t.ID.Category, t.ID.Provider, t.ID.Version, string(doc))
+	return err
+}
+
 // Tag is a tag of a resource, of whatever service.
 type Tag = pipeline.Tag
 

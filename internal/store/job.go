@@ -25,6 +25,8 @@ type JobRow struct {
 	// that a holder that lost its lease can be told from the present one.
 	Node  string
 	Fence int64
+	// Client is whom the job was handed to, if its type belongs to a third party (S-318).
+	Client string
 }
 
 // Queue names the line a job of a type waits in. Custom types are lines of an account and Region.
@@ -36,12 +38,12 @@ func Queue(account, region string, id pipeline.ActionTypeID) string {
 	return account + "/" + region + "/" + q
 }
 
-const jobColumns = `pipeline_id, status, nonce, node, fence, doc`
+const jobColumns = `pipeline_id, status, nonce, node, fence, client, doc`
 
 func scanJob(rows *sql.Rows) (*JobRow, error) {
 	var j JobRow
 	var doc []byte
-	if err := rows.Scan(&j.PipelineID, &j.Status, &j.Nonce, &j.Node, &j.Fence, &doc); err != nil {
+	if err := rows.Scan(&j.PipelineID, &j.Status, &j.Nonce, &j.Node, &j.Fence, &j.Client, &doc); err != nil {
 		return nil, err
 	}
 	return &j, json.Unmarshal(doc, &j.Job)
@@ -105,6 +107,12 @@ func (tx *Tx) DispatchJobs(ctx context.Context, queue, query string, limit int, 
 		}
 	}
 	return jobs, nil
+}
+
+// SetJobClient records whom a dispatched job was handed to (S-318).
+func (tx *Tx) SetJobClient(ctx context.Context, id pipeline.JobID, client string) error {
+	_, err := tx.exec(ctx, `UPDATE job SET client = $2 WHERE id = $1`, string(id), client)
+	return err
 }
 
 // AcknowledgeJob makes a dispatched job the worker's own (S-307).

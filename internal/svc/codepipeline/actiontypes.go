@@ -119,6 +119,13 @@ func (r *Room) ListActionTypes(ctx context.Context, in *api.ListActionTypesInput
 		for _, t := range list {
 			types = append(types, t.ActionType)
 		}
+		if err != nil {
+			return err
+		}
+		declared, err := tx.ListDeclaredActionTypes(ctx, c.Account, region)
+		for _, t := range declared {
+			types = append(slices.DeleteFunc(types, func(o pipeline.ActionType) bool { return o.ID == t.ID }), t.ActionType)
+		}
 		return err
 	}); err != nil {
 		return nil, err

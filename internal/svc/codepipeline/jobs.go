@@ -36,8 +36,7 @@ func (r *Room) PollForJobs(ctx context.Context, in *api.PollForJobsInput) (*api.
 	if err := r.DB.View(ctx, func(tx *store.Tx) error {
 		t, err := tx.CustomActionType(ctx, c.Account, c.Region, id)
 		if errors.Is(err, store.ErrNotFound) || t.Deleted {
-			return fault.New("ActionTypeNotFoundException", "The action type (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') does not exist",
-				id.Category, id.Provider, id.Owner, id.Version)
+			return noActionType(id)
 		}
 		if err != nil {
 			return err
@@ -123,11 +122,11 @@ func artifacts(list []pipeline.Artifact) []api.Artifact {
 	return out
 }
 
-// custom says whether a job is the caller's and one that workers elsewhere do; every other
-// job does not exist for them.
-func custom(c auth.Caller, row *store.JobRow) bool {
+// owned says whether a job is of the caller's account and Region and of a type of the owner;
+// every other job does not exist for workers elsewhere.
+func owned(c auth.Caller, row *store.JobRow, owner string) bool {
 	res, err := pipeline.ParseARN(row.PipelineARN)
-	return err == nil && res.Account == c.Account && res.Region == c.Region && row.Type.Owner == pipeline.OwnerCustom
+	return err == nil && res.Account == c.Account && res.Region == c.Region && row.Type.Owner == owner
 }
 
 func jobNotFound(id string) error {
@@ -140,13 +139,30 @@ func (r *Room) AcknowledgeJob(ctx context.Context, in *api.AcknowledgeJobInput) 
 	if err := auth.Check(ctx, "codepipeline:AcknowledgeJob", "*"); err != nil {
 		return nil, err
 	}
-	status := engine.JobInProgress
-	err := r.DB.Update(ctx, func(tx *store.Tx) error {
-		row, err := tx.LockJob(ctx, pipeline.JobID(in.JobId))
-		if errors.Is(err, store.ErrNotFound) || err == nil && !custom(c, row) {
+	status, err := r.acknowledge(ctx, in.JobId, in.Nonce, func(row *store.JobRow) error {
+		if !owned(c, row, pipeline.OwnerCustom) {
 			return jobNotFound(in.JobId)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AcknowledgeJobOutput{Status: string(status)}, nil
+}
+
+// acknowledge makes a job the caller's if mine finds nothing against it.
+func (r *Room) acknowledge(ctx context.Context, id, nonce string, mine func(*store.JobRow) error) (engine.JobStatus, error) {
+	status := engine.JobInProgress
+	err := r.DB.Update(ctx, func(tx *store.Tx) error {
+		row, err := tx.LockJob(ctx, pipeline.JobID(id))
+		if errors.Is(err, store.ErrNotFound) {
+			return jobNotFound(id)
+		}
 		if err != nil {
+			return err
+		}
+		if err := mine(row); err != nil {
 			return err
 		}
 		switch row.Status {
@@ -154,16 +170,13 @@ func (r *Room) AcknowledgeJob(ctx context.Context, in *api.AcknowledgeJobInput) 
 			status = row.Status
 			return nil
 		case engine.JobDispatched:
-			if subtle.ConstantTimeCompare([]byte(row.Nonce), []byte(in.Nonce)) == 1 {
+			if subtle.ConstantTimeCompare([]byte(row.Nonce), []byte(nonce)) == 1 {
 				return tx.AcknowledgeJob(ctx, row.ID)
 			}
 		}
-		return fault.New("InvalidNonceException", "The nonce is not the one the job %s was last handed out with, or the job was claimed already", in.JobId)
+		return fault.New("InvalidNonceException", "The nonce is not the one the job %s was last handed out with, or the job was claimed already", id)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.AcknowledgeJobOutput{Status: string(status)}, nil
+	return status, err
 }
 
 // GetJobDetails shows a job with fresh credentials, before and after it ended (A-12, S-308).
@@ -175,7 +188,7 @@ func (r *Room) GetJobDetails(ctx context.Context, in *api.GetJobDetailsInput) (*
 	var row *store.JobRow
 	err := r.DB.View(ctx, func(tx *store.Tx) (err error) {
 		row, err = tx.Job(ctx, pipeline.JobID(in.JobId))
-		if errors.Is(err, store.ErrNotFound) || err == nil && !custom(c, row) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && !owned(c, row, pipeline.OwnerCustom) {
 			return jobNotFound(in.JobId)
 		}
 		return err
@@ -198,6 +211,11 @@ func (r *Room) PutJobSuccessResult(ctx context.Context, in *api.PutJobSuccessRes
 	if in.ContinuationToken != "" && in.OutputVariables != nil {
 		return nil, fault.New("ValidationException", "outputVariables can only be given with the last job of an action, not together with a continuationToken")
 	}
+	return nil, r.reportCustom(ctx, in.JobId, succeeded(in))
+}
+
+// succeeded is the event that a good result means, or one that is to be continued.
+func succeeded(in *api.PutJobSuccessResultInput) func(engine.JobRef) engine.Event {
 	var result engine.Result
 	if d := in.ExecutionDetails; d != nil {
 		result = engine.Result{Summary: d.Summary, ExternalID: d.ExternalExecutionId}
@@ -209,12 +227,12 @@ func (r *Room) PutJobSuccessResult(ctx context.Context, in *api.PutJobSuccessRes
 	if v := in.CurrentRevision; v != nil { // S-313
 		revision = &pipeline.Revision{ID: v.Revision, ChangeIdentifier: v.ChangeIdentifier, Summary: v.RevisionSummary, Created: value(v.Created)}
 	}
-	return nil, r.report(ctx, in.JobId, func(ref engine.JobRef) engine.Event {
+	return func(ref engine.JobRef) engine.Event {
 		if in.ContinuationToken != "" {
 			return engine.Continue{Job: ref, Result: result, Token: in.ContinuationToken}
 		}
 		return engine.Succeed{Job: ref, Result: result, Variables: in.OutputVariables, Revision: revision}
-	})
+	}
 }
 
 // PutJobFailureResult ends a job badly (A-31, S-314).
@@ -222,19 +240,36 @@ func (r *Room) PutJobFailureResult(ctx context.Context, in *api.PutJobFailureRes
 	if err := auth.Check(ctx, "codepipeline:PutJobFailureResult", "*"); err != nil {
 		return nil, err
 	}
-	return nil, r.report(ctx, in.JobId, func(ref engine.JobRef) engine.Event {
-		return engine.Fail{Job: ref, Result: engine.Result{ExternalID: in.FailureDetails.ExternalExecutionId},
-			Error: pipeline.ErrorDetails{Code: in.FailureDetails.Type, Message: in.FailureDetails.Message}}
-	})
+	return nil, r.reportCustom(ctx, in.JobId, failed(in.FailureDetails))
 }
 
-func (r *Room) report(ctx context.Context, id string, event func(engine.JobRef) engine.Event) error {
+// failed is the event that a bad result means.
+func failed(d *api.FailureDetails) func(engine.JobRef) engine.Event {
+	return func(ref engine.JobRef) engine.Event {
+		return engine.Fail{Job: ref, Result: engine.Result{ExternalID: d.ExternalExecutionId},
+			Error: pipeline.ErrorDetails{Code: d.Type, Message: d.Message}}
+	}
+}
+
+// reportCustom applies a result that came from the caller's own worker.
+func (r *Room) reportCustom(ctx context.Context, id string, event func(engine.JobRef) engine.Event) error {
 	c := auth.From(ctx)
-	return r.Conductor.Report(ctx, pipeline.JobID(id), func(row *store.JobRow) error {
-		if !custom(c, row) {
+	return r.report(ctx, id, func(row *store.JobRow) error {
+		if !owned(c, row, pipeline.OwnerCustom) {
 			return jobNotFound(id)
 		}
-		if row.Status != engine.JobInProgress { // S-315
+		return nil
+	}, event)
+}
+
+// report applies a result if mine finds nothing against the job, and if the job was
+// acknowledged and is in progress (S-315).
+func (r *Room) report(ctx context.Context, id string, mine func(*store.JobRow) error, event func(engine.JobRef) engine.Event) error {
+	return r.Conductor.Report(ctx, pipeline.JobID(id), func(row *store.JobRow) error {
+		if err := mine(row); err != nil {
+			return err
+		}
+		if row.Status != engine.JobInProgress {
 			return fault.New("InvalidJobStateException", "The job %s is %s; a result is taken only from a job that was acknowledged and is in progress", id, row.Status)
 		}
 		return nil

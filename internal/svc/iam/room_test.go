@@ -357,6 +357,7 @@ func TestEveryOperationAsks(t *testing.T) {
 		"RoleName": {"r"}, "UserName": {"administrator"}, "PolicyName": {"p"}, "PolicyArn": {"arn:aws:iam::aws:policy/AdministratorAccess"}, "VersionId": {"v1"},
 		"PolicyDocument": {doc}, "AssumeRolePolicyDocument": {trust}, "AccessKeyId": {"AKIAAAAAAAAAAAAAAAAA"}, "Status": {"Active"}, "Description": {"d"},
 		"Tags.member.1.Key": {"k"}, "Tags.member.1.Value": {"v"}, "TagKeys.member.1": {"k"},
+		"ServiceName": {"codepipeline.amazonaws.com"}, "ServiceSpecificCredentialId": {"ACCAAAAAAAAAAAAAAAAA"},
 	}
 	asked := 0
 	for name, op := range svc.Operations {
@@ -369,7 +370,7 @@ func TestEveryOperationAsks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if asked != 49 {
+	if asked != 54 {
 		t.Errorf("%d operations asked", asked)
 	}
 }

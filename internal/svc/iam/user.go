@@ -115,6 +115,13 @@ func (m *Room) DeleteUser(ctx context.Context, in *iam.DeleteUserInput) (*iam.De
 		if len(keys) > 0 {
 			return fault.New("DeleteConflict", "Cannot delete entity, must delete access keys first.")
 		}
+		pairs, err := tx.ListServiceCredentials(ctx, s.Account, s.Name)
+		if err != nil {
+			return err
+		}
+		if len(pairs) > 0 {
+			return fault.New("DeleteConflict", "Cannot delete entity, must remove service specific credentials first.")
+		}
 		if err := holdsNothing(ctx, tx, s.Holder); err != nil {
 			return err
 		}
