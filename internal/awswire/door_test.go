@@ -284,6 +284,18 @@ func TestInternalFailures(t *testing.T) {
 	}
 }
 
+// When nothing can be stored the caller is told so, and that it is not its fault.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	d := newDoor(pipelines{get: func(context.Context, *codepipeline.GetPipelineInput) (*codepipeline.GetPipelineOutput, error) {
+		return nil, fmt.Errorf("secret detail: %w", fault.ErrFull)
+	}}, func(c *awswire.Config) { c.Log = slog.New(slog.DiscardHandler) })
+	r := ask(t, d, target+"GetPipeline\nAuthorization: "+signed("codepipeline")+"\n\n{\"name\":\"p\"}")
+	if body := bodyOf(t, r); r.StatusCode != 503 || !strings.HasPrefix(body, `{"__type":"ServiceUnavailable"`) || !strings.Contains(body, "disk is full") || strings.Contains(body, "secret") {
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	d := newDoor(pipelines{}, func(c *awswire.Config) {

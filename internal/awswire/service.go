@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"penstock/internal/api"
@@ -166,6 +167,9 @@ func (x *exchange) refuse(err error) {
 		// The client is gone; the answer is for nobody.
 		x.Log.DebugContext(x.r.Context(), "client gone", "requestId", x.id)
 		x.writeError("ServiceUnavailable", "The request was cancelled.", http.StatusServiceUnavailable)
+	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		x.Log.ErrorContext(x.r.Context(), "nothing can be stored", "requestId", x.id, "error", err)
+		x.writeError("ServiceUnavailable", fault.FullText, http.StatusServiceUnavailable)
 	default:
 		x.Log.ErrorContext(x.r.Context(), "internal failure", "requestId", x.id, "service", x.route.serviceName(),
 			"operation", x.route.opName(), "error", err)

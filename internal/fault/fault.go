@@ -26,6 +26,15 @@ func New(code, format string, args ...any) *Error {
 // Error gives "Code: Message".
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
+// ErrFull is in the chain of an internal error when nothing more can be stored, because a disk
+// is full or the database is read-only. The door answers it with 503 and [FullText]: the call
+// changed nothing and can be made again later.
+var ErrFull = errors.New("nothing can be stored")
+
+// FullText is what a caller is told of an [ErrFull].
+const FullText = "The server cannot store anything at the moment: its disk is full, or its database is read-only. " +
+	"Nothing was changed. What is stored can be read; make the call again when there is space."
+
 // Code gives the code of the fault in err's chain, or "" if there is none.
 func Code(err error) string {
 	var e *Error

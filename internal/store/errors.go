@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"penstock/internal/fault"
 )
 
 var (
@@ -17,7 +19,7 @@ var (
 	ErrExists = errors.New("store: exists already")
 	// ErrFull says that the database cannot take writes now, because its disk is full or
 	// it is read-only; reads still work.
-	ErrFull = errors.New("store: the database cannot be written to")
+	ErrFull = fmt.Errorf("store: the database cannot be written to: %w", fault.ErrFull)
 	// ErrText says that a text holds a NUL or is not UTF-8, which PostgreSQL cannot keep;
 	// SQLite could, and must not differ.
 	ErrText = errors.New("store: text with a NUL or not in UTF-8")
@@ -68,7 +70,9 @@ func refine(err error) error {
 		case lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE, lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
 			lite.Code() == sqlite3.SQLITE_CONSTRAINT_ROWID:
 			kind = ErrExists
-		case lite.Code()&0xff == sqlite3.SQLITE_FULL, lite.Code()&0xff == sqlite3.SQLITE_READONLY:
+		case lite.Code()&0xff == sqlite3.SQLITE_FULL, lite.Code()&0xff == sqlite3.SQLITE_READONLY,
+			// A quota, and no room for the index of the write-ahead log.
+			lite.Code() == sqlite3.SQLITE_IOERR_WRITE, lite.Code() == sqlite3.SQLITE_IOERR_SHMSIZE:
 			kind = ErrFull
 		}
 	case errors.As(err, &pg):

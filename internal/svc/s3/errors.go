@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/http"
+	"syscall"
 
 	"penstock/internal/fault"
 )
@@ -104,6 +105,9 @@ func (c *call) fail(err error) {
 	case c.r.Context().Err() != nil:
 		// The caller is gone, or a body broke off; nobody reads this.
 		f = fault.New("RequestTimeout", "The request was cancelled.")
+	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		c.log.ErrorContext(context.WithoutCancel(c.ctx()), "s3: nothing can be stored", "request", id, "error", err)
+		f = fault.New("ServiceUnavailable", "%s", fault.FullText)
 	default:
 		c.log.ErrorContext(context.WithoutCancel(c.ctx()), "s3: a request failed", "request", id,
 			"method", c.r.Method, "bucket", c.name, "key", c.key, "error", err)
