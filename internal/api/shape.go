@@ -104,9 +104,6 @@ type field struct {
 	required bool
 }
 
-// scalar tells whether a value of the shape has no parts.
-func (p *plan) scalar() bool { return p.Kind < List }
-
 // entryNames gives what the query protocol calls the parts of a map's entry.
 func (p *plan) entryNames() (key, value string) {
 	return cmp.Or(p.KeyName, "key"), cmp.Or(p.ValueName, "value")

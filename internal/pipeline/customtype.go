@@ -19,8 +19,6 @@ const (
 // placeholder is a field of a URL template: {Config:name} or {ExternalExecutionId} (S-299).
 var placeholder = regexp.MustCompile(`\{(Config:[^{}]*|ExternalExecutionId)\}`)
 
-const externalExecutionID = "ExternalExecutionId"
-
 // ValidateCustomType says whether the service would take a custom action type (S-296 to
 // S-299, A-3: M-30 to M-32). Lengths and patterns are the wire's to check.
 func ValidateCustomType(t ActionType) error {

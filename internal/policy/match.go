@@ -31,11 +31,6 @@ var marker = strings.NewReplacer("*", anyText, "?", string(anyChar))
 // mark replaces the wildcards of a policy's own text.
 func mark(text string) string { return marker.Replace(text) }
 
-// glob matches s with a text whose wildcards are spelled out.
-func glob(text, s string) bool {
-	return matchParts(strings.Split(mark(text), anyText), s)
-}
-
 // matchParts matches s with parts joined by stars. Taking the leftmost place for each part
 // is enough, so there is no backtracking: the time is linear for parts without question
 // marks and at worst the product of one part's length and s.

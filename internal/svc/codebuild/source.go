@@ -200,7 +200,7 @@ func (b *build) specFile(name string) ([]byte, error) {
 func (b *build) specObject(ctx context.Context, arn string) ([]byte, error) {
 	bucket, key, ok := splitObject(arn)
 	if !ok || !strings.HasPrefix(arn, "arn:aws:s3:::") {
-		return nil, fmt.Errorf("Invalid buildspec location %s: it is not the ARN of an S3 object", arn)
+		return nil, fmt.Errorf("the buildspec location %s is not the ARN of an S3 object", arn)
 	}
 	out, err := b.s3().GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {

@@ -104,7 +104,7 @@ func TestActionTimeOut(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		second := w.poll("Source", "get")
-		time.Sleep(begun.Add(24 * time.Hour).Sub(time.Now()))
+		time.Sleep(time.Until(begun.Add(24 * time.Hour)))
 		synctest.Wait()
 		a := w.state("p").StageStates[0].ActionStates[0].LatestExecution
 		if a.Status != "Failed" || a.ErrorDetails.Code != "JobFailed" || !strings.Contains(a.ErrorDetails.Message, "24h0m0s") || !strings.Contains(a.ErrorDetails.Message, "not cancelled") {
@@ -139,7 +139,7 @@ func TestClientRequestToken(t *testing.T) {
 		if start("u") == first {
 			w.Error("another token started nothing")
 		}
-		if start("") == start("") {
+		if one, other := start(""), start(""); one == other {
 			w.Error("without a token every start counts")
 		}
 	})

@@ -85,7 +85,8 @@ func (g guard) judge(ctx context.Context, text string) (place, error) {
 	for _, n := range g.names {
 		named = named || n == host
 	}
-	addrs, literal := []netip.Addr{}, false
+	var addrs []netip.Addr
+	literal := false
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs, literal = []netip.Addr{a}, true
 	} else {
