@@ -46,6 +46,39 @@ func newRetry() *cobra.Command {
 	return cmd
 }
 
+func newRollback() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollback NAME STAGE [EXECUTION]",
+		Short: "Run a stage with what an earlier execution had there",
+		Long: `Run a stage again with the source revisions, artifacts and variables of an execution that
+succeeded there. Without EXECUTION that is the newest but the one that is in the stage.`,
+		Args: cobra.RangeArgs(2, 3),
+	}
+	c := newClient(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		api, err := c.connect(cmd)
+		if err != nil {
+			return err
+		}
+		var target string
+		if len(args) > 2 {
+			target, err = api.Resolve(cmd.Context(), args[0], args[2])
+		} else {
+			target, err = api.Before(cmd.Context(), args[0], args[1])
+		}
+		if err != nil {
+			return err
+		}
+		out, err := api.Pipelines.RollbackStage(cmd.Context(), &codepipeline.RollbackStageInput{
+			PipelineName: &args[0], StageName: &args[1], TargetPipelineExecutionId: &target})
+		if err != nil {
+			return err
+		}
+		return c.id(aws.ToString(out.PipelineExecutionId))
+	}
+	return cmd
+}
+
 func newStop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop NAME EXECUTION",

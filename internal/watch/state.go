@@ -196,6 +196,29 @@ func (c *Client) InStage(ctx context.Context, name, stage string) (string, error
 	return "", fmt.Errorf("the pipeline %s has no stage %s", name, stage)
 }
 
+// Before gives the newest execution that succeeded in a stage, except the one that is in it and
+// rollbacks: what the stage can be rolled back to (S-185, S-191).
+func (c *Client) Before(ctx context.Context, name, stage string) (string, error) {
+	now, err := c.InStage(ctx, name, stage)
+	if err != nil {
+		return "", err
+	}
+	pages := codepipeline.NewListPipelineExecutionsPaginator(c.Pipelines, &codepipeline.ListPipelineExecutionsInput{
+		PipelineName: &name, Filter: &types.PipelineExecutionFilter{SucceededInStage: &types.SucceededInStageFilter{StageName: &stage}}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range page.PipelineExecutionSummaries {
+			if id := aws.ToString(e.PipelineExecutionId); id != now && e.ExecutionType != types.ExecutionTypeRollback {
+				return id, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no execution of the present version of %s succeeded in the stage %s before the one in it", name, stage)
+}
+
 // Run gives the newest run of an action, in an execution if one is named by the beginning of
 // its id.
 func (c *Client) Run(ctx context.Context, name, execution, stage, action string) (*Action, error) {
