@@ -34,6 +34,9 @@ type later struct {
 	policy delivery
 }
 
+// Unwrap gives the failure, which may be one that trying again does not mend.
+func (l later) Unwrap() error { return l.error }
+
 // again has the waits of the policy in force, which deliver has put beside the failure.
 func again(d store.Delivery, err error) (time.Duration, bool) {
 	p := delivery{retries: standard}
