@@ -34,9 +34,12 @@ func newChanges(db *store.DB, c *conductor.Conductor, log *slog.Logger) *changes
 	return &changes{db: db, conductor: c, log: log, limits: pipeline.Limits{}.OrDefault(), objects: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
-// refUpdated starts the pipelines that watch a branch. When it returns nil they have
-// started, so an acknowledged push is never forgotten.
+// refUpdated starts the pipelines that watch a branch, and tells the rules of the account.
+// When it returns nil both are kept, so an acknowledged push is never forgotten.
 func (c *changes) refUpdated(ctx context.Context, u codecommit.RefUpdate) error {
+	if err := c.tell(ctx, u); err != nil {
+		return err
+	}
 	branch, ok := strings.CutPrefix(u.Ref, heads)
 	if !ok || u.New == "" {
 		return nil

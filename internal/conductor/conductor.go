@@ -211,14 +211,20 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 		}
 		return tx.SetTimer(ctx, store.Timer{Run: effect.Run, PipelineID: pipelineID, At: effect.At})
 	case engine.Emit:
-		if c.deliver == nil {
-			return nil
-		}
-		tx.Wake(topicOutbox)
-		return tx.InsertOutgoing(ctx, store.Outgoing{Account: s.Account, Region: s.Region, Resource: s.ARN(), At: tx.Now(),
+		return c.TellTx(ctx, tx, store.Outgoing{Account: s.Account, Region: s.Region, Resource: s.ARN(), At: tx.Now(),
 			DetailType: effect.DetailType, Detail: string(effect.Detail)})
 	}
 	return errors.New("conductor: unknown effect")
+}
+
+// TellTx has an event told to the world once the transaction is durable, after those that
+// were put in before.
+func (c *Conductor) TellTx(ctx context.Context, tx *store.Tx, o store.Outgoing) error {
+	if c.deliver == nil {
+		return nil
+	}
+	tx.Wake(topicOutbox)
+	return tx.InsertOutgoing(ctx, o)
 }
 
 // abort tells the in-process worker of a job, if it is here, to stop.
