@@ -98,8 +98,13 @@ func (w *world) start(run func(context.Context) error) (stop func()) {
 
 // work starts a worker with a provider.
 func (w *world) work(node string, f fake) (stop func()) {
+	return w.workWith(node, slog.New(slog.DiscardHandler), f)
+}
+
+// workWith is work with a log.
+func (w *world) workWith(node string, log *slog.Logger, f fake) (stop func()) {
 	return w.start(worker.New(worker.Config{DB: w.db, Conductor: w.c, Providers: []provider.Provider{f}, Node: node, Concurrency: 4,
-		Env: func(context.Context, *store.JobRow) provider.Env { return provider.Env{} }, Log: slog.New(slog.DiscardHandler)}).Run)
+		Env: func(context.Context, *store.JobRow) provider.Env { return provider.Env{} }, Log: log}).Run)
 }
 
 // action is an action of the fake, or of another type by its name's first letter: X for
