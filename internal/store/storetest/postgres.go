@@ -25,12 +25,12 @@ import (
 	"penstock/internal/store"
 )
 
-// server is the PostgreSQL server of this process.
+// server is a PostgreSQL server of this process.
 type server struct {
 	dir   string
 	shell *exec.Cmd
-	// lifeline is the pipe whose end stops the server.
-	lifeline io.Closer
+	// lifeline is the pipe whose end stops the server, and whose lines restart it.
+	lifeline io.WriteCloser
 	drained  chan struct{}
 	// making lets one CREATE DATABASE copy the template at a time.
 	making sync.Mutex
@@ -43,11 +43,16 @@ var (
 )
 
 // keeper runs the server until its standard input ends, which it does when the test
-// process ends in whatever way, and then removes everything.
+// process ends in whatever way, and then removes everything. A line names a signal that
+// ends the server before its time: it is started again.
 const keeper = `
 dir=$1; shift
 "$@" 2>&1 </dev/null &
-read -r _
+while read -r signal; do
+	kill -"$signal" $!
+	wait $!
+	"$@" 2>&1 </dev/null &
+done
 kill -INT $! 2>/dev/null
 wait $!
 rm -rf "$dir"`
@@ -109,7 +114,47 @@ func (s *server) execute(ctx context.Context, statement string) error {
 	return err
 }
 
-func startServer() (_ *server, err error) {
+// startServer starts the server that the tests of this process share: nothing that it keeps
+// need outlive it.
+func startServer() (*server, error) {
+	s, err := launch("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+	if s != nil {
+		running.Store(s)
+	}
+	return s, err
+}
+
+// RestartablePostgres starts a PostgreSQL server of the test's own, and names a database on it
+// that has all tables. The function it gives restarts the server: immediately, as after a
+// crash, or by ending all connections first. Commits that were acknowledged survive both.
+func RestartablePostgres(t testing.TB) (url string, restart func(immediately bool)) {
+	t.Helper()
+	if sqliteOnly() {
+		t.Fatal("storetest: PENSTOCK_TEST_SQLITE_ONLY=1 is set and this test needs PostgreSQL")
+	}
+	s, err := launch("fsync=off", "synchronous_commit=on")
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("storetest: %v", err)
+		}
+	})
+	return s.url("penstock"), func(immediately bool) {
+		t.Helper()
+		signal := "INT"
+		if immediately {
+			signal = "QUIT"
+		}
+		if _, err := io.WriteString(s.lifeline, signal+"\n"); err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
+	}
+}
+
+// launch starts a server with settings of its own beside those of all.
+func launch(settings ...string) (_ *server, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	bin, err := programs()
@@ -146,11 +191,10 @@ func startServer() (_ *server, err error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	args := []string{"-c", keeper, "keeper", s.dir, filepath.Join(bin, "postgres"), "-D", data}
-	for _, setting := range []string{
-		"listen_addresses=", "unix_socket_directories=" + s.dir, "fsync=off", "synchronous_commit=off",
-		"full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "shared_buffers=16MB",
+	for _, setting := range append(settings,
+		"listen_addresses=", "unix_socket_directories="+s.dir, "wal_level=minimal", "max_wal_senders=0", "shared_buffers=16MB",
 		"max_connections=1000", "autovacuum=off", "lc_messages=C", "log_min_error_statement=panic",
-	} {
+	) {
 		args = append(args, "-c", setting)
 	}
 	s.shell = exec.Command("/bin/sh", args...)
@@ -169,19 +213,18 @@ func startServer() (_ *server, err error) {
 		return nil, err
 	}
 	started = true // the keeper removes the folder
-	running.Store(s)
 	if err := s.awaitReady(ctx, log); err != nil {
-		return nil, errors.Join(err, stop())
+		return nil, errors.Join(err, s.stop())
 	}
 	if err := s.execute(ctx, "CREATE DATABASE penstock"); err != nil {
-		return nil, errors.Join(err, stop())
+		return nil, errors.Join(err, s.stop())
 	}
 	db, err := store.Open(ctx, store.Config{URL: s.url("penstock")})
 	if err == nil {
 		err = db.Close()
 	}
 	if err != nil {
-		return nil, errors.Join(err, stop())
+		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
 }
@@ -215,12 +258,17 @@ func (s *server) awaitReady(ctx context.Context, log io.Reader) error {
 	}
 }
 
-// stop ends the server, if there is one, and waits until nothing is left of it.
+// stop ends the shared server, if there is one.
 func stop() error {
 	s := running.Swap(nil)
 	if s == nil {
 		return nil
 	}
+	return s.stop()
+}
+
+// stop ends the server and waits until nothing is left of it.
+func (s *server) stop() error {
 	_ = s.lifeline.Close()
 	<-s.drained
 	if err := s.shell.Wait(); err != nil {
