@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
@@ -22,6 +23,11 @@ func TestProvider(t *testing.T) {
 	providertest.Run(t, p)
 	if n := len(p.Types()); n != 3 {
 		t.Errorf("%d types", n)
+	}
+	for _, typ := range p.Types() {
+		if typ.Timeout != 55*time.Minute { // S-335
+			t.Errorf("%v ends after %v", typ.ID, typ.Timeout)
+		}
 	}
 	job := providertest.Job(p.Types()[0])
 	job.Commands = []string{"true"}
