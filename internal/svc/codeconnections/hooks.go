@@ -127,8 +127,10 @@ func (r *Room) take(w http.ResponseWriter, req *http.Request) (int, string, erro
 		return http.StatusServiceUnavailable, "Too many deliveries at once; send it again.", nil
 	}
 	// Not every connection has a deadline; the size is bounded in any case.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
+	wire := http.NewResponseController(w)
+	_ = wire.SetReadDeadline(time.Now().Add(readTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxDelivery))
+	_ = wire.SetReadDeadline(time.Time{})
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return http.StatusRequestEntityTooLarge, "The delivery is too large.", nil
 	}

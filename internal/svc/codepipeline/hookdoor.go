@@ -108,8 +108,10 @@ func (r *Room) deliver(w http.ResponseWriter, req *http.Request) (reply, error) 
 		return reply{http.StatusServiceUnavailable, "Too many deliveries at once; send it again."}, nil
 	}
 	// Not every connection has a deadline; the size is bounded in any case.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(deliveryTime))
+	wire := http.NewResponseController(w)
+	_ = wire.SetReadDeadline(time.Now().Add(deliveryTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxDelivery))
+	_ = wire.SetReadDeadline(time.Time{})
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return reply{http.StatusRequestEntityTooLarge, "The delivery is too large."}, nil
 	}
