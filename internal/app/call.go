@@ -24,6 +24,16 @@ const maxCallAnswer = 4 << 20
 // operations that no SDK knows. in and out are what encoding/json takes; a refusal is a
 // smithy.APIError.
 func CallConnections(ctx context.Context, cfg aws.Config, operation string, in, out any) error {
+	return callService(ctx, cfg, "codeconnections", "com.amazonaws.codeconnections.CodeConnections_20231201."+operation, "application/x-amz-json-1.0", in, out)
+}
+
+// CallPipelines is CallConnections for the operations of the CodePipeline room that no SDK
+// knows.
+func CallPipelines(ctx context.Context, cfg aws.Config, operation string, in, out any) error {
+	return callService(ctx, cfg, "codepipeline", "CodePipeline_20150709."+operation, "application/x-amz-json-1.1", in, out)
+}
+
+func callService(ctx context.Context, cfg aws.Config, service, target, contentType string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -35,14 +45,14 @@ func CallConnections(ctx context.Context, cfg aws.Config, operation string, in, 
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", "com.amazonaws.codeconnections.CodeConnections_20231201."+operation)
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("X-Amz-Target", target)
 	who, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, who, req, hex.EncodeToString(sum[:]), "codeconnections", cfg.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, who, req, hex.EncodeToString(sum[:]), service, cfg.Region, time.Now()); err != nil {
 		return err
 	}
 	client := cfg.HTTPClient

@@ -142,10 +142,7 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if at := pipeline.PollingEnds(last, s.Updated, c.limits); tx.Now().After(at) { // S-246
-		c.log.Info("sources: a change does not start a pipeline that has been idle for too long; start it once", "pipeline", s.Name, "pollingDisabledAt", at)
-		return nil
-	}
+	ends := pipeline.PollingEnds(last, s.Updated, c.limits)
 	list, err := tx.SourcesOf(ctx, resource)
 	if err != nil {
 		return err
@@ -159,8 +156,11 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 		if err != nil {
 			return err
 		}
-		if found == "" {
+		if found == "" || found == s.Seen {
 			continue
+		}
+		if tx.Now().After(ends) { // S-246
+			return c.idle(ctx, tx, id, resource+" "+detail, ends)
 		}
 		moved, err := tx.SetSeen(ctx, s, found)
 		if err != nil {
@@ -177,7 +177,14 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first}, Detected: true})
 	if fault.Code(err) != "" {
 		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first, "error", err)
-		return nil
+		return tx.PutSourceEvent(ctx, id, "a change of "+resource+" "+detail, "not started: "+err.Error())
 	}
 	return err
+}
+
+// idle records that a change does not start a pipeline which is polled no longer.
+func (c *changes) idle(ctx context.Context, tx *store.Tx, id, what string, since time.Time) error {
+	c.log.Info("sources: a change does not start a pipeline that has been idle for too long", "pipeline", id, "source", what, "pollingDisabledAt", since)
+	return tx.PutSourceEvent(ctx, id, "a change of "+strings.TrimSpace(what), "not started: there was no execution for so long that its sources are polled no longer since "+
+		since.Format(time.RFC3339)+"; start it once, or update it")
 }

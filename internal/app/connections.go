@@ -68,6 +68,10 @@ func (c *changes) happened(ctx context.Context, files codeconnections.Files, e p
 		line := ""
 		if err := c.db.Update(ctx, func(tx *store.Tx) (err error) {
 			line, err = c.startByEvent(ctx, tx, id, claim, e)
+			if err == nil && line != "" {
+				_, outcome, _ := strings.Cut(line, ": ")
+				err = tx.PutSourceEvent(ctx, id, told(e), plain(outcome))
+			}
 			return err
 		}); err != nil {
 			return nil, err
@@ -78,6 +82,22 @@ func (c *changes) happened(ctx context.Context, files codeconnections.Files, e p
 		}
 	}
 	return lines, nil
+}
+
+// maxOutcome bounds what is kept of a reason.
+const maxOutcome = 2000
+
+// plain makes a text with names from elsewhere in it one that can be stored.
+func plain(text string) string {
+	if len(text) > maxOutcome {
+		text = text[:maxOutcome] + "…"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// told names an event for people.
+func told(e pipeline.GitEvent) string {
+	return plain(strings.TrimSpace(fmt.Sprintf("%.12s on the ", e.Commit) + e.Subject() + " of " + e.Repository))
 }
 
 // lookAtFiles finds the changed files of an event if a filter asks for them. If they cannot

@@ -256,6 +256,17 @@ func TestConnectionStarts(t *testing.T) {
 		if said := s.deliver("d3", "refs/heads/release/1", one, three); !strings.Contains(said, "filtered: started ") {
 			t.Error(said)
 		}
+		var why struct {
+			Facts        []string
+			SourceEvents []struct{ Subject, Outcome string }
+		}
+		if err := CallPipelines(t.Context(), s.a.administrator(), "ExplainPipeline", map[string]string{"name": "filtered"}, &why); err != nil || len(why.SourceEvents) < 3 ||
+			len(why.Facts) < 2 || !strings.HasPrefix(why.SourceEvents[0].Outcome, "started ") {
+			t.Errorf("%+v %v", why, err)
+		}
+		if said := s.deliver("d5", "refs/heads/release/1", one, three, "docs/\x00\u0000"); !strings.Contains(said, "filtered: not started: ") || !strings.Contains(said, "src/**") {
+			t.Error(said)
+		}
 		if said := s.deliver("d4", "refs/heads/release/1", three, strings.Repeat("0", 40)); !strings.Contains(said, "was deleted") {
 			t.Error(said)
 		}

@@ -15,7 +15,7 @@ const maxExamined = 100
 func Matches(t TriggerDeclaration, branch string, e GitEvent) (bool, string) {
 	git := &t.GitConfiguration
 	if e.Commit == "" {
-		return false, "the " + e.subject() + " was deleted, and there is nothing to take"
+		return false, "the " + e.Subject() + " was deleted, and there is nothing to take"
 	}
 	if len(git.Push) == 0 && len(git.PullRequest) == 0 { // S-268
 		return MatchesBranch(branch, e)
@@ -30,7 +30,7 @@ func Matches(t TriggerDeclaration, branch string, e GitEvent) (bool, string) {
 	if e.Kind == GitPullRequest { // S-259: any filter of the event's kind
 		for i, f := range git.PullRequest {
 			if try("pull request", i, f.refuses(e)) {
-				return true, fmt.Sprintf("pull request filter %d matches the %s", i+1, e.subject())
+				return true, fmt.Sprintf("pull request filter %d matches the %s", i+1, e.Subject())
 			}
 		}
 		if len(git.PullRequest) == 0 {
@@ -40,7 +40,7 @@ func Matches(t TriggerDeclaration, branch string, e GitEvent) (bool, string) {
 	}
 	for i, f := range git.Push {
 		if try("push", i, f.refuses(e)) {
-			return true, fmt.Sprintf("push filter %d matches the %s", i+1, e.subject())
+			return true, fmt.Sprintf("push filter %d matches the %s", i+1, e.Subject())
 		}
 	}
 	if len(git.Push) == 0 {
@@ -54,17 +54,17 @@ func Matches(t TriggerDeclaration, branch string, e GitEvent) (bool, string) {
 func MatchesBranch(branch string, e GitEvent) (bool, string) {
 	switch {
 	case e.Commit == "":
-		return false, "the " + e.subject() + " was deleted, and there is nothing to take"
+		return false, "the " + e.Subject() + " was deleted, and there is nothing to take"
 	case e.Kind != GitPush:
-		return false, "without filters only pushes to a branch start the pipeline, and this was the " + e.subject()
+		return false, "without filters only pushes to a branch start the pipeline, and this was the " + e.Subject()
 	case e.Branch != branch:
 		return false, fmt.Sprintf("the push was to the branch '%s', and the source action follows '%s'", e.Branch, branch)
 	}
 	return true, fmt.Sprintf("a push to the branch '%s'", branch)
 }
 
-// subject names the event in a sentence.
-func (e GitEvent) subject() string {
+// Subject names the event in a sentence, such as "branch 'main'".
+func (e GitEvent) Subject() string {
 	switch e.Kind {
 	case GitTag:
 		return "tag '" + e.Tag + "'"
@@ -166,7 +166,7 @@ func (f *GitFilter) refusesFiles(e GitEvent) string {
 	case problem != "":
 		return problem
 	case e.Kind != GitPullRequest && e.Created:
-		return "the push created the " + e.subject() + ", so it is not known which files changed, and the filter has file paths"
+		return "the push created the " + e.Subject() + ", so it is not known which files changed, and the filter has file paths"
 	case !e.FilesKnown:
 		return "it is not known which files changed, and the filter has file paths"
 	case len(e.Files) == 0:

@@ -37,6 +37,14 @@ func (tx *Tx) LastStart(ctx context.Context, id string) (time.Time, error) {
 	return fromMicros(at), err
 }
 
+// NewestExecution gives the id of the execution that was started last; ErrNotFound if there
+// was none.
+func (tx *Tx) NewestExecution(ctx context.Context, id string) (pipeline.ExecutionID, error) {
+	var newest pipeline.ExecutionID
+	err := tx.one(ctx, `SELECT id FROM execution WHERE pipeline_id = $1 ORDER BY start_order DESC LIMIT 1`, []any{id}, &newest)
+	return newest, err
+}
+
 func scanShallow(rows *sql.Rows) (*engine.Execution, error) {
 	d, err := scanExecution(rows)
 	if err != nil {

@@ -268,7 +268,7 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 
 // DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68).
 func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
-	for _, table := range []string{"pipeline_version", "source", "execution", "stage_success", "action_execution", "rule_execution", "job", "timer", "start_token", "action_revision"} {
+	for _, table := range []string{"pipeline_version", "source", "execution", "stage_success", "action_execution", "rule_execution", "job", "timer", "start_token", "source_event", "action_revision"} {
 		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE pipeline_id = $1`, id); err != nil {
 			return err
 		}

@@ -180,7 +180,9 @@ func TestDeletePipelineLeavesNoRow(t *testing.T) {
 			j.step(j.succeed("A"))
 			j.step(engine.Start{})
 			inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
-				return errors.Join(
+				_, err := tx.TakeDelivery(ctx, id, "d", time.Hour)
+				return errors.Join(err,
+					tx.PutSourceEvent(ctx, id, "push", "started"),
 					tx.PutSources(ctx, id, []store.Source{{PipelineID: id, Action: "A", Resource: "arn:r", Detail: "main"}}),
 					tx.PutStartToken(ctx, id, store.StartToken{Token: "t", Execution: "e", Arguments: "[]"}, time.Hour),
 					tx.PutRevision(ctx, id, "A", "r1", "e", 1),
@@ -200,6 +202,7 @@ func TestDeletePipelineLeavesNoRow(t *testing.T) {
 				out[table] = count(t, db, `SELECT count(*) FROM `+table+` WHERE pipeline_id = $1`, id)
 			}
 			out["pipeline"] = count(t, db, `SELECT count(*) FROM pipeline WHERE id = $1`, id)
+			out["webhook_delivery"] = count(t, db, `SELECT count(*) FROM webhook_delivery WHERE hook = $1`, id)
 			out["tag"] = count(t, db, `SELECT count(*) FROM tag WHERE resource = $1`, "arn:aws:codepipeline:"+testRegion+":"+testAccount+":"+id)
 			return out
 		}

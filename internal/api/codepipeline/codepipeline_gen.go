@@ -467,6 +467,19 @@ type ExecutorConfiguration struct {
 	JobWorkerExecutorConfiguration *JobWorkerExecutorConfiguration `json:"jobWorkerExecutorConfiguration,omitzero"`
 }
 
+// ExplainPipelineInput is the input of ExplainPipeline.
+type ExplainPipelineInput struct {
+	Name                string `json:"name,omitzero"`
+	PipelineExecutionId string `json:"pipelineExecutionId,omitzero"`
+}
+
+// ExplainPipelineOutput is the output of ExplainPipeline.
+type ExplainPipelineOutput struct {
+	PipelineExecutionId string        `json:"pipelineExecutionId,omitzero"`
+	Facts               []string      `json:"facts,omitzero"`
+	SourceEvents        []SourceEvent `json:"sourceEvents,omitzero"`
+}
+
 // FailureConditions is a structure of the API.
 type FailureConditions struct {
 	Result             string              `json:"result,omitzero"`
@@ -1160,6 +1173,13 @@ type S3Location struct {
 	Key    string `json:"key,omitzero"`
 }
 
+// SourceEvent is a structure of the API.
+type SourceEvent struct {
+	At      *time.Time `json:"at,omitzero"`
+	Subject string     `json:"subject,omitzero"`
+	Outcome string     `json:"outcome,omitzero"`
+}
+
 // SourceRevision is a structure of the API.
 type SourceRevision struct {
 	ActionName      string `json:"actionName,omitzero"`
@@ -1445,6 +1465,7 @@ type Service interface {
 	UntagResource(ctx context.Context, in *UntagResourceInput) (*UntagResourceOutput, error)
 	UpdateActionType(ctx context.Context, in *UpdateActionTypeInput) (*UpdateActionTypeOutput, error)
 	UpdatePipeline(ctx context.Context, in *UpdatePipelineInput) (*UpdatePipelineOutput, error)
+	ExplainPipeline(ctx context.Context, in *ExplainPipelineInput) (*ExplainPipelineOutput, error)
 }
 
 // Unimplemented refuses every operation with the unknown-operation error (N-18); rooms
@@ -1669,6 +1690,11 @@ func (Unimplemented) UpdateActionType(context.Context, *UpdateActionTypeInput) (
 // UpdatePipeline refuses.
 func (Unimplemented) UpdatePipeline(context.Context, *UpdatePipelineInput) (*UpdatePipelineOutput, error) {
 	return nil, api.Unsupported("CodePipeline", "UpdatePipeline")
+}
+
+// ExplainPipeline refuses.
+func (Unimplemented) ExplainPipeline(context.Context, *ExplainPipelineInput) (*ExplainPipelineOutput, error) {
+	return nil, api.Unsupported("CodePipeline", "ExplainPipeline")
 }
 
 // Shapes is the table of shapes that the runtime decodes, checks and encodes by.
@@ -2075,6 +2101,12 @@ var shapes = []api.Shape{
 	397: {Kind: api.Structure, Name: "UpdateActionTypeInput", Members: []api.Member{{Name: "actionType", Shape: 137, Required: true}}},
 	398: {Kind: api.Structure, Name: "UpdatePipelineInput", Members: []api.Member{{Name: "pipeline", Shape: 34, Required: true}}},
 	399: {Kind: api.Structure, Name: "UpdatePipelineOutput", Members: []api.Member{{Name: "pipeline", Shape: 34}}},
+	400: {Kind: api.Structure, Name: "ExplainPipelineInput", Members: []api.Member{{Name: "name", Shape: 35, Required: true}, {Name: "pipelineExecutionId", Shape: 172}}},
+	401: {Kind: api.Structure, Name: "ExplainPipelineOutput", Members: []api.Member{{Name: "pipelineExecutionId", Shape: 172}, {Name: "facts", Shape: 402}, {Name: "sourceEvents", Shape: 404}}},
+	402: {Kind: api.List, Elem: 403},
+	403: {Kind: api.String},
+	404: {Kind: api.List, Elem: 405},
+	405: {Kind: api.Structure, Name: "SourceEvent", Members: []api.Member{{Name: "at", Shape: 189}, {Name: "subject", Shape: 403}, {Name: "outcome", Shape: 403}}},
 }
 
 // New makes s answerable by the door.
@@ -2171,6 +2203,7 @@ func New(s Service) *api.Service {
 			api.NewOperation("UntagResource", 394, 396, s.UntagResource),
 			api.NewOperation("UpdateActionType", 397, -1, s.UpdateActionType),
 			api.NewOperation("UpdatePipeline", 398, 399, s.UpdatePipeline),
+			api.NewOperation("ExplainPipeline", 400, 401, s.ExplainPipeline),
 		),
 	}
 }
