@@ -57,6 +57,13 @@ func TestChanges(t *testing.T) {
 		if got := change("v2"); got != "PollForSourceChanges Object" {
 			t.Errorf("a change: %s", got)
 		}
+		// S-239: a rule that tells of the same change starts the pipeline once more.
+		if _, err := c.Apply(ctx, "id", engine.Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerCloudWatchEvent, Detail: "rule"}, Detected: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := change("v2"); got != "CloudWatchEvent rule" {
+			t.Errorf("a rule: %s", got)
+		}
 		changes.limits.PollIdle = time.Nanosecond
 		if _, err := c.Apply(ctx, "id", engine.Start{Trigger: pipeline.Trigger{Type: "StartPipelineExecution"}}); err != nil {
 			t.Fatal(err)
@@ -69,4 +76,38 @@ func TestChanges(t *testing.T) {
 			t.Errorf("polled again: %s", got)
 		}
 	})
+}
+
+// S-242, S-243, S-267, S-269: several source actions of one repository. All whose branch was
+// pushed take the commit, in one execution; what names the action in a trigger decides alone.
+func TestAsks(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:codeconnections:eu-west-1:111111111111:connection/x"
+	source := func(name, repository, branch, detect string) pipeline.Action {
+		return pipeline.Action{Name: name, ActionTypeID: pipeline.ActionTypeID{Category: "Source", Owner: "AWS", Provider: "CodeStarSourceConnection", Version: "1"},
+			Configuration: map[string]string{"ConnectionArn": arn, "FullRepositoryId": repository, "BranchName": branch, "DetectChanges": detect}}
+	}
+	d := &pipeline.Declaration{
+		Stages: []pipeline.Stage{{Name: "Source", Actions: []pipeline.Action{source("Main", "o/r", "main", "true"), source("Dev", "o/r", "dev", "true"), source("Same", "o/r", "dev", "true"),
+			source("Off", "o/r", "dev", "false"), source("Other", "o/other", "dev", "true"), source("Filtered", "o/r", "dev", "true")}}},
+		Triggers: []pipeline.TriggerDeclaration{{GitConfiguration: pipeline.GitConfiguration{SourceActionName: "Filtered", Push: []pipeline.GitPushFilter{{Tags: &pipeline.GitFilter{}}}}}},
+	}
+	event := pipeline.GitEvent{Kind: pipeline.GitPush, Branch: "dev", Commit: "c1", Repository: "o/r", Connection: arn}
+	start, reasons := asks(d, event)
+	if start == nil || start.Trigger != (pipeline.Trigger{Type: "Webhook", Detail: arn}) || len(start.Overrides) != 2 || start.Overrides[0].ActionName != "Dev" ||
+		start.Overrides[1] != (pipeline.SourceRevisionOverride{ActionName: "Same", RevisionType: "COMMIT_ID", RevisionValue: "c1"}) || len(reasons) != 2 {
+		t.Errorf("%+v %q", start, reasons)
+	}
+	event.Kind, event.Branch, event.Tag = pipeline.GitTag, "", "v1"
+	if start, reasons = asks(d, event); start == nil || start.Trigger.Type != "WebhookV2" || len(start.Overrides) != 1 || start.Overrides[0].ActionName != "Filtered" {
+		t.Errorf("%+v %q", start, reasons)
+	}
+	event.Kind, event.Branch = pipeline.GitPush, "none"
+	if start, reasons = asks(d, event); start != nil || len(reasons) != 5 {
+		t.Errorf("%+v %q", start, reasons)
+	}
+	event.Repository = "O/R"
+	if start, reasons = asks(d, event); start != nil || reasons != nil { // P-4: case counts
+		t.Errorf("%+v %q", start, reasons)
+	}
 }
