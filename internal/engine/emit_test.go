@@ -13,7 +13,7 @@ import (
 )
 
 // TestEventDetails holds what is told to the templates (S-346 to S-349, S-351), for the states
-// of the three levels (S-342 to S-344).
+// of the three levels (S-342, S-343, S-344).
 func TestEventDetails(t *testing.T) {
 	t.Parallel()
 	p := newPlayer(t)

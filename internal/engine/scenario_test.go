@@ -29,6 +29,9 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !strings.Contains(string(want), "\n----\n") && !*rewrite {
+				t.Fatalf("%s tells no story", file)
+			}
 			got := play(t, string(want))
 			if *rewrite {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {

@@ -9,7 +9,7 @@ import (
 	"penstock/internal/auth"
 )
 
-// S-59, S-88…S-90, S-118…S-126, S-222…S-224, S-299, S-302…S-311, S-313: a release by a worker elsewhere.
+// S-2, S-5, S-59, S-88…S-90, S-118…S-126, S-222…S-224, S-299, S-302…S-311, S-313: a release by a worker elsewhere.
 func TestRelease(t *testing.T) {
 	each(t, func(w *world) {
 		w.workerType()
