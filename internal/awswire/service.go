@@ -167,7 +167,7 @@ func (x *exchange) refuse(err error) {
 		// The client is gone; the answer is for nobody.
 		x.Log.DebugContext(x.r.Context(), "client gone", "requestId", x.id)
 		x.writeError("ServiceUnavailable", "The request was cancelled.", http.StatusServiceUnavailable)
-	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		x.Log.ErrorContext(x.r.Context(), "nothing can be stored", "requestId", x.id, "error", err)
 		x.writeError("ServiceUnavailable", fault.FullText, http.StatusServiceUnavailable)
 	default:

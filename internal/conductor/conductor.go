@@ -154,6 +154,9 @@ func (c *Conductor) DeleteTx(ctx context.Context, tx *store.Tx, pipelineID strin
 
 // StepTx is ApplyTx on a state that tx has loaded.
 func (c *Conductor) StepTx(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) (*engine.State, error) {
+	if _, start := ev.(engine.Start); start && c.db.Full() {
+		return nil, store.ErrFull // what runs must be able to end
+	}
 	s.Attached.Catalogue = c.Catalogue(ctx, tx, s.Account, s.Region)
 	s.Attached.Limits = c.limits
 	next, effects, err := engine.Step(s, tx.Now(), ev)

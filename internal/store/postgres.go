@@ -144,6 +144,9 @@ func (p *pg) once(ctx context.Context, fn func(*Tx) error, options *sql.TxOption
 // missed something, everybody is woken.
 func (p *pg) listen() { p.listener = listen(p.db, p.config.Copy(), p.node) }
 
+// full is for PostgreSQL's administrator to watch.
+func (p *pg) full() bool { return false }
+
 func (p *pg) close() error {
 	if p.listener != nil {
 		p.listener.close()

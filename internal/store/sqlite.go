@@ -21,6 +21,8 @@ type lite struct {
 	lock   *os.File
 	writer *writer
 	views  *readers
+	// reserve is there if the disk's promise matters.
+	reserve *reserve
 }
 
 func openSQLite(ctx context.Context, db *DB, path string, cfg Config) (_ *lite, err error) {
@@ -63,6 +65,9 @@ func openSQLite(ctx context.Context, db *DB, path string, cfg Config) (_ *lite, 
 	l.views, err = newReaders(db, dsn(path, level, "query_only(1)"), cfg.MaxConns)
 	if err != nil {
 		return nil, err
+	}
+	if level == Full {
+		l.reserve = newReserve(path + ".reserve")
 	}
 	l.writer.start()
 	return l, nil
@@ -146,8 +151,14 @@ func lockBeside(path string) (*os.File, error) {
 }
 
 func (l *lite) update(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
-	return l.writer.update(ctx, fn)
+	tx, err := l.writer.update(ctx, fn)
+	if errors.Is(err, ErrFull) && l.reserve.give() {
+		tx, err = l.writer.update(ctx, fn)
+	}
+	return tx, err
 }
+
+func (l *lite) full() bool { return l.reserve.full() }
 
 func (l *lite) view(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
 	return l.views.view(ctx, fn)

@@ -78,6 +78,8 @@ type backend interface {
 	view(ctx context.Context, fn func(*Tx) error) (*Tx, error)
 	// listen is called once, before the first subscription.
 	listen()
+	// full says that only what must be is to be stored.
+	full() bool
 	close() error
 }
 
@@ -166,6 +168,11 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 	tx.committed()
 	return nil
 }
+
+// Full says that the disk is full and that the room which is kept beside the database is in
+// use: what can wait for space must be refused with [ErrFull], so that the room lasts for
+// what cannot.
+func (db *DB) Full() bool { return db.backend.full() }
 
 // Stats gives the counts so far.
 func (db *DB) Stats() Stats {

@@ -16,6 +16,7 @@ import (
 
 	"penstock/internal/blob"
 	"penstock/internal/fault"
+	"penstock/internal/store"
 )
 
 const (
@@ -179,6 +180,9 @@ func (in *receiver) checksum() (name, value string) {
 
 // receive keeps the request's body as a new blob.
 func (c *call) receive(algorithm *algorithm) (key string, in *receiver, err error) {
+	if c.db.Full() { // what room there is is not for objects
+		return "", nil, store.ErrFull
+	}
 	if in, err = c.receiver(maxPut, algorithm); err != nil {
 		return "", nil, err
 	}

@@ -105,7 +105,7 @@ func (c *call) fail(err error) {
 	case c.r.Context().Err() != nil:
 		// The caller is gone, or a body broke off; nobody reads this.
 		f = fault.New("RequestTimeout", "The request was cancelled.")
-	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		c.log.ErrorContext(context.WithoutCancel(c.ctx()), "s3: nothing can be stored", "request", id, "error", err)
 		f = fault.New("ServiceUnavailable", "%s", fault.FullText)
 	default:
