@@ -28,7 +28,7 @@ func explain(err error) string {
 		text = f.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "the server did not answer in time"
-	case errors.As(err, &network):
+	case errors.As(err, &network) && network.Op != "listen":
 		text = "the server cannot be reached: " + network.Error()
 	}
 	return strings.Join(strings.Fields(text), " ")

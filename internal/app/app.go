@@ -132,7 +132,7 @@ func (a *App) connect(ctx context.Context) error {
 		Log:   a.log,
 	})
 	a.server = newServer(door, a.log)
-	return nil
+	return a.loadCertificate()
 }
 
 // startLoops begins everything that runs beside requests.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,11 +32,24 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
+// loadCertificate reads the certificate before anybody is told that the server is ready.
+func (a *App) loadCertificate() error {
+	if a.cfg.TLSCert == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(a.cfg.TLSCert, a.cfg.TLSKey)
+	if err != nil {
+		return fmt.Errorf("the certificate: %w", err)
+	}
+	a.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+	return nil
+}
+
 // serve answers requests until Close, or until the listener breaks.
 func (a *App) serve(listener net.Listener) {
 	var err error
 	if a.cfg.TLSCert != "" {
-		err = a.server.ServeTLS(listener, a.cfg.TLSCert, a.cfg.TLSKey)
+		err = a.server.ServeTLS(listener, "", "") // with the certificate of loadCertificate
 	} else {
 		err = a.server.Serve(listener)
 	}
