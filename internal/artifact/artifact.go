@@ -1,5 +1,4 @@
-// Package artifact packs and unpacks the ZIP archives that travel between actions, and
-// names them.
+// Package artifact packs and unpacks the ZIP archives that travel between actions.
 //
 // An archive comes from somebody else's build or bucket, so Unpack believes nothing in it:
 // every refusal names the entry, nothing is ever written outside of the target, and a
@@ -8,9 +7,7 @@
 package artifact
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"math/big"
 )
 
 // Limits bound what an archive may become.
@@ -46,21 +43,3 @@ func (e *EntryError) Error() string {
 func refuse(name, format string, args ...any) error {
 	return &EntryError{Name: name, Reason: fmt.Sprintf(format, args...)}
 }
-
-const keyAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-// Key names the object of an artifact: the first 20 characters of the pipeline's name, the
-// first 10 of the artifact's, and 7 alphanumerics made from seed, which is unique to the
-// action execution and artifact. The same arguments give the same key. (S-287)
-func Key(pipeline, artifact, seed string) string {
-	sum := sha256.Sum256([]byte(pipeline + "\x00" + artifact + "\x00" + seed))
-	n, base, rest := new(big.Int).SetBytes(sum[:]), big.NewInt(int64(len(keyAlphabet))), new(big.Int)
-	tail := make([]byte, 7)
-	for i := range tail {
-		n.DivMod(n, base, rest)
-		tail[i] = keyAlphabet[rest.Int64()]
-	}
-	return cut(pipeline, 20) + "/" + cut(artifact, 10) + "/" + string(tail)
-}
-
-func cut(s string, n int) string { return s[:min(len(s), n)] }

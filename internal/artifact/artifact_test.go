@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -45,21 +44,6 @@ func build(t *testing.T, items ...item) []byte {
 
 func unpack(data []byte, dir string, lim artifact.Limits) error {
 	return artifact.Unpack(context.Background(), bytes.NewReader(data), int64(len(data)), dir, lim)
-}
-
-// S-287: the shape of an artifact's key.
-func TestKey(t *testing.T) {
-	t.Parallel()
-	k := artifact.Key(strings.Repeat("p", 30), "SourceArtifact", "exec-1")
-	if !regexp.MustCompile(`^p{20}/SourceArti/[0-9A-Za-z]{7}$`).MatchString(k) {
-		t.Error(k)
-	}
-	if k != artifact.Key(strings.Repeat("p", 30), "SourceArtifact", "exec-1") || k == artifact.Key(strings.Repeat("p", 30), "SourceArtifact", "exec-2") {
-		t.Error("not a function of its seed")
-	}
-	if k := artifact.Key("p", "a", "x"); !strings.HasPrefix(k, "p/a/") {
-		t.Error(k)
-	}
 }
 
 // P-9, hostile: an archive that is refused names the entry and leaves nothing behind.

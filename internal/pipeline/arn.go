@@ -72,11 +72,6 @@ func StageARN(region, account, pipeline, stage string) string {
 	return PipelineARN(region, account, pipeline) + "/" + stage
 }
 
-// ActionARN names an action (S-358).
-func ActionARN(region, account, pipeline, stage, action string) string {
-	return StageARN(region, account, pipeline, stage) + "/" + action
-}
-
 // ActionTypeARN names an action type (S-359).
 func ActionTypeARN(region, account string, id ActionTypeID) string {
 	return Resource{Kind: ActionTypeResource, Partition: Partition(region), Region: region, Account: account, ActionType: id}.ARN()

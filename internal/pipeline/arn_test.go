@@ -25,7 +25,7 @@ func TestARNs(t *testing.T) {
 			with(func(r *Resource) { r.Kind, r.Pipeline = PipelineResource, "my.pipe@1" })},
 		"S-357 stage": {StageARN(region, account, "p", "Build"), "arn:aws:codepipeline:us-east-1:111122223333:p/Build",
 			with(func(r *Resource) { r.Kind, r.Pipeline, r.Stage = StageResource, "p", "Build" })},
-		"S-358 action": {ActionARN(region, account, "p", "Build", "Go"), "arn:aws:codepipeline:us-east-1:111122223333:p/Build/Go",
+		"S-358 action": {StageARN(region, account, "p", "Build") + "/Go", "arn:aws:codepipeline:us-east-1:111122223333:p/Build/Go",
 			with(func(r *Resource) { r.Kind, r.Pipeline, r.Stage, r.Action = ActionResource, "p", "Build", "Go" })},
 		"S-359 action type": {ActionTypeARN(region, account, worker), "arn:aws:codepipeline:us-east-1:111122223333:actiontype:Custom/Build/Jenkins-1/1",
 			with(func(r *Resource) { r.Kind, r.ActionType = ActionTypeResource, worker })},

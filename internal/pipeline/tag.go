@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -83,36 +81,4 @@ func CheckTagCount(n int, arn string, limits Limits) error {
 		return fault.New("TooManyTagsException", "Tag limit exceeded for resource [%s].", arn)
 	}
 	return nil
-}
-
-// MergeTags gives the tags of a resource after more were put on it, ordered by key; an
-// added tag replaces one of the same key (S-363).
-func MergeTags(have, add []Tag) []Tag {
-	byKey := make(map[string]string, len(have)+len(add))
-	for _, t := range slices.Concat(have, add) {
-		byKey[t.Key] = t.Value
-	}
-	return orderTags(byKey)
-}
-
-// RemoveTags gives the tags of a resource after some were taken off, ordered by key; keys it
-// does not have are ignored (S-363).
-func RemoveTags(have []Tag, keys []string) []Tag {
-	byKey := make(map[string]string, len(have))
-	for _, t := range have {
-		byKey[t.Key] = t.Value
-	}
-	for _, key := range keys {
-		delete(byKey, key)
-	}
-	return orderTags(byKey)
-}
-
-func orderTags(byKey map[string]string) []Tag {
-	tags := make([]Tag, 0, len(byKey))
-	for key, value := range byKey {
-		tags = append(tags, Tag{key, value})
-	}
-	slices.SortFunc(tags, func(a, b Tag) int { return cmp.Compare(a.Key, b.Key) })
-	return tags
 }

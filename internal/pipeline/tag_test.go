@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"penstock/internal/fault"
 )
 
@@ -62,17 +60,5 @@ func TestCheckTagCount(t *testing.T) {
 	}
 	if err := CheckTagCount(3, "a", Limits{Tags: 2}); fault.Code(err) != "TooManyTagsException" {
 		t.Errorf("a limit of its own: %v", err)
-	}
-}
-
-// S-363: adding overwrites, removing ignores what is not there, and the list is ordered.
-func TestMergeAndRemoveTags(t *testing.T) {
-	t.Parallel()
-	have := MergeTags([]Tag{{"b", "1"}, {"a", "1"}}, []Tag{{"c", "1"}, {"b", "2"}})
-	if diff := cmp.Diff([]Tag{{"a", "1"}, {"b", "2"}, {"c", "1"}}, have); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]Tag{{"a", "1"}, {"c", "1"}}, RemoveTags(have, []string{"b", "nothing"})); diff != "" {
-		t.Error(diff)
 	}
 }
