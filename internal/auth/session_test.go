@@ -332,6 +332,36 @@ func TestManagedPolicies(t *testing.T) {
 	}
 }
 
+// S-366: CodePipeline's managed policies allow what their names say and no more.
+func TestCodePipelinePolicies(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:codepipeline:eu-west-1:111111111111:p/Stage/Action"
+	for name, want := range map[string]struct{ may, mayNot string }{
+		"AWSCodePipeline_FullAccess":        {"CreatePipeline DeletePipeline StartPipelineExecution PutApprovalResult PollForJobs", ""},
+		"AWSCodePipeline_ReadOnlyAccess":    {"GetPipeline GetPipelineState ListPipelineExecutions ListPipelines", "StartPipelineExecution UpdatePipeline PutApprovalResult PollForJobs"},
+		"AWSCodePipelineApproverAccess":     {"PutApprovalResult GetPipeline GetPipelineState GetPipelineExecution ListPipelines", "StartPipelineExecution UpdatePipeline AcknowledgeJob"},
+		"AWSCodePipelineCustomActionAccess": {"AcknowledgeJob GetJobDetails PollForJobs PutJobFailureResult PutJobSuccessResult", "GetPipeline StartPipelineExecution PutApprovalResult"},
+	} {
+		p, ok := auth.FindManagedPolicy("arn:aws:iam::aws:policy/" + name)
+		if !ok {
+			t.Errorf("there is no %s", name)
+			continue
+		}
+		ctx, err := auth.Limited(t.Context(), auth.Caller{Account: "111111111111", Region: "eu-west-1", ARN: "arn:aws:iam::111111111111:user/u"}, p.Document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for action := range strings.FieldsSeq(want.may) {
+			if err := auth.Check(ctx, "codepipeline:"+action, arn); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for action := range strings.FieldsSeq(want.mayNot) {
+			wantCode(t, name+" "+action, auth.Check(ctx, "codepipeline:"+action, arn), "AccessDeniedException")
+		}
+	}
+}
+
 func macOf(key []byte, text string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte(text))
