@@ -113,6 +113,13 @@ func (r *Room) Run(ctx context.Context) error {
 	return nil
 }
 
+// ended says whether Run was told to end.
+func (r *Room) ended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ctx != nil && r.ctx.Err() != nil
+}
+
 // end ends what runs and what waits, and has the room take nothing more, as ctx has ended.
 func (r *Room) end(ctx context.Context) {
 	r.mu.Lock()

@@ -176,18 +176,19 @@ func (b *build) finish() {
 	}
 	doc.Build.complete(time.Now(), cmp.Or(b.status, "SUCCEEDED"))
 	delay := 10 * time.Millisecond
-	for b.task == nil {
+	for tries := 1; b.task == nil; tries++ {
 		err := b.room.save(context.Background(), b.row, &doc, true)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			break
 		}
 		b.room.deps.Log.Error("codebuild: end of build not saved", "build", b.row.ID, "error", err)
-		// The store is gone for now; the next start of the node will end the build.
-		if delay > 5*time.Second {
+		// While the room runs nobody else can end the build; once it ends, the next start of
+		// the node will.
+		if tries >= 5 && b.room.ended() {
 			break
 		}
 		time.Sleep(delay)
-		delay *= 4
+		delay = min(4*delay, 5*time.Second)
 	}
 	b.mu.Lock()
 	b.doc.Build = doc.Build

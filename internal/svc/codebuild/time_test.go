@@ -2,6 +2,8 @@ package codebuild_test
 
 import (
 	"context"
+	"database/sql"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +52,44 @@ func TestTimeouts(t *testing.T) {
 			if done.BuildStatus != "TIMED_OUT" || found != c.phase || took < c.after || took > c.after+time.Second {
 				t.Errorf("%s in %q after %v: %s", done.BuildStatus, found, took, phases(done))
 			}
+		}
+	})
+}
+
+// P-9: the end of a build is not lost when the database cannot take it for a while.
+func TestEndIsSavedLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		url := storetest.SQLiteURL(t)
+		b := start(t, storetest.Open(t, url), fake.Runner{}, func(d *codebuild.Deps) {
+			d.AWS = func(context.Context, string, string) (aws.Config, error) { return aws.Config{Region: "us-east-1"}, nil }
+		})
+		defer b.stop()
+		b.project(func(in *api.CreateProjectInput) {
+			in.LogsConfig = &api.LogsConfig{CloudWatchLogs: &api.CloudWatchLogsConfig{Status: "DISABLED"}}
+		})
+		id := b.inline("version: 0.2\nphases: {build: {commands: ['sleep 30m']}}").Id
+		raw, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		time.Sleep(20 * time.Minute)
+		if _, err := raw.Exec(`CREATE TRIGGER refuse BEFORE UPDATE ON codebuild_build BEGIN SELECT RAISE(ABORT, 'no'); END`); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if *b.get(id).BuildComplete {
+			t.Fatal("the build ended although its end could not be saved")
+		}
+		if _, err := raw.Exec(`DROP TRIGGER refuse`); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.get(id); !*got.BuildComplete || got.BuildStatus != "SUCCEEDED" {
+			t.Errorf("the build is %s, complete %v", got.BuildStatus, *got.BuildComplete)
 		}
 	})
 }
