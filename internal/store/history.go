@@ -81,6 +81,14 @@ func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage
 		ORDER BY start_order DESC LIMIT $6`, []any{id, before, since, version, stage, limit}, scanShallow)
 }
 
+// ActionRunPipeline gives the name of the pipeline of an account and Region that an action
+// execution is of; ErrNotFound if there is none.
+func (tx *Tx) ActionRunPipeline(ctx context.Context, account, region string, run pipeline.ActionExecutionID) (name string, err error) {
+	err = tx.one(ctx, `SELECT p.name FROM action_execution a JOIN pipeline p ON p.id = a.pipeline_id
+		WHERE a.id = $1 AND p.account = $2 AND p.region = $3`, []any{string(run), account, region}, &name)
+	return name, err
+}
+
 // ListActionRuns gives up to limit action executions, newest start first, those before the
 // number given; 0 begins at the newest (S-124). An execution narrows the list to its own.
 func (tx *Tx) ListActionRuns(ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {

@@ -260,9 +260,9 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 			id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, number, execution_id, started, doc) VALUES ($1, $2, $3, $4, $5)
+	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, number, id, execution_id, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (pipeline_id, number) DO UPDATE SET doc = excluded.doc`,
-		id, run.Number, string(run.Execution), micros(run.Started), string(doc))
+		id, run.Number, string(run.ID), string(run.Execution), micros(run.Started), string(doc))
 	return err
 }
 

@@ -1,7 +1,9 @@
 package codepipeline
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	api "penstock/internal/api/codepipeline"
 	"penstock/internal/auth"
@@ -117,6 +119,43 @@ func latestRuns(runs []*engine.ActionRun, before int64, limit int) []*engine.Act
 		}
 	}
 	return out
+}
+
+// ListDeployActionExecutionTargets lists what a deploy action deploys to, machine by machine
+// . Only the actions that deploy to instances and clusters have targets, and none of those
+// runs on this server: every other action has an empty list.
+func (r *Room) ListDeployActionExecutionTargets(ctx context.Context, in *api.ListDeployActionExecutionTargetsInput) (*api.ListDeployActionExecutionTargetsOutput, error) {
+	c := auth.From(ctx)
+	if in.PipelineName != "" {
+		if _, err := allow(ctx, "ListDeployActionExecutionTargets", in.PipelineName); err != nil {
+			return nil, err
+		}
+	}
+	err := r.DB.View(ctx, func(tx *store.Tx) error {
+		if in.PipelineName != "" {
+			if _, err := find(ctx, tx, c, in.PipelineName); err != nil {
+				return err
+			}
+		}
+		name, err := tx.ActionRunPipeline(ctx, c.Account, c.Region, pipeline.ActionExecutionID(in.ActionExecutionId))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if in.PipelineName == "" { // who may not see the pipeline does not learn that it has this action execution
+			if _, err := allow(ctx, "ListDeployActionExecutionTargets", cmp.Or(name, "*")); err != nil {
+				return err
+			}
+		}
+		if err != nil || in.PipelineName != "" && name != in.PipelineName {
+			return fault.New("ActionExecutionNotFoundException", "Account '%s' does not have an action execution with id '%s'", c.Account, in.ActionExecutionId)
+		}
+		_, err = position[int64](in.NextToken, "ListDeployActionExecutionTargets", in.ActionExecutionId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.ListDeployActionExecutionTargetsOutput{Targets: []api.DeployActionExecutionTarget{}}, nil
 }
 
 func detail(d *pipeline.Declaration, run *engine.ActionRun, catalogue pipeline.Catalogue) api.ActionExecutionDetail {
