@@ -50,7 +50,7 @@ var documents = []document{
 	{param: "ownershipControls", suffix: "BucketOwnershipControls", read: "s3:GetBucketOwnershipControls", write: "s3:PutBucketOwnershipControls",
 		root: "OwnershipControls", deletable: true, check: checkOwnership,
 		missing: missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")},
-	{param: "notification", suffix: "BucketNotificationConfiguration", read: "s3:GetBucketNotification", write: "s3:PutBucketNotification",
+	{param: notificationDocument, suffix: "BucketNotificationConfiguration", read: "s3:GetBucketNotification", write: "s3:PutBucketNotification",
 		root: "NotificationConfiguration", check: checkNotification, fallback: `<NotificationConfiguration xmlns="` + namespace + `"/>`},
 	{param: "website", suffix: "BucketWebsite", read: "s3:GetBucketWebsite",
 		missing: missing("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration")},
@@ -209,10 +209,7 @@ func checkEncryption(text []byte) error {
 
 // checkNotification takes events for EventBridge: nothing else is ever notified.
 func checkNotification(text []byte) error {
-	var config struct {
-		EventBridgeConfiguration *struct{}
-		Others                   []struct{ XMLName xml.Name } `xml:",any"`
-	}
+	var config notified
 	if err := xml.Unmarshal(text, &config); err != nil {
 		return malformedXML()
 	}

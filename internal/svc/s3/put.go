@@ -102,8 +102,11 @@ func (c *call) keep(o *store.Object, more func(tx *store.Tx) (freed []string, er
 		}
 		o.Version = newVersion(c.bucket)
 		freed, err = tx.PutObject(c.ctx(), o)
+		if err != nil {
+			return err
+		}
 		freed = append(freed, extra...)
-		return err
+		return c.tellCreated(tx, c.bucket, o)
 	})
 	if err != nil {
 		// After a commit that failed the row may exist all the same; a sweep then knows.
@@ -173,13 +176,22 @@ func (c *call) remove(tx *store.Tx, key, version, etag string) (deletion, error)
 	if version == "" && b.Versioning != "" {
 		o := store.Object{Bucket: c.name, Key: key, DeleteMarker: true, Version: newVersion(b)}
 		freed, err := tx.PutObject(c.ctx(), &o)
-		return deletion{version: o.Version, marker: true, added: true, freed: freed}, err
+		if err != nil {
+			return deletion{}, err
+		}
+		return deletion{version: o.Version, marker: true, added: true, freed: freed}, c.tellDeleted(tx, b, o, markerAdded)
 	}
 	gone, freed, err := tx.DeleteObject(c.ctx(), c.name, key, version)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		// What is not there is deleted already.
+	case err != nil:
 		return deletion{}, err
+	default:
+		if err := c.tellDeleted(tx, b, gone, removedForGood); err != nil {
+			return deletion{}, err
+		}
 	}
-	// What is not there is deleted already.
 	return deletion{version: version, marker: gone.DeleteMarker, freed: freed}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"penstock/internal/auth"
@@ -29,6 +30,8 @@ type Deps struct {
 	Blobs blob.Store
 	// Notify, if set, is called with the ARN of an object after the commit of a new version.
 	Notify func(arn string)
+	// Tell, if set, keeps an event for EventBridge in the transaction of what it tells of.
+	Tell func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
 	// Hosts are the names of this server, without port: bucket.NAME addresses a bucket.
 	// s3.localhost and localhost are always among them (N-5).
 	Hosts []string
@@ -45,14 +48,16 @@ type Room struct {
 	db     *store.DB
 	blobs  blob.Store
 	notify func(string)
+	tell   func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
 	hosts  []string
 	log    *slog.Logger
 	idle   time.Duration
+	last   atomic.Uint64 // sequencer
 }
 
 // New makes the room.
 func New(d Deps) *Room {
-	s := &Room{db: d.DB, blobs: d.Blobs, notify: d.Notify, log: d.Log, idle: d.Idle}
+	s := &Room{db: d.DB, blobs: d.Blobs, notify: d.Notify, tell: d.Tell, log: d.Log, idle: d.Idle}
 	if s.notify == nil {
 		s.notify = func(string) {}
 	}
@@ -81,6 +86,7 @@ type call struct {
 	name, key string
 	bucket    store.Bucket
 	version   string // the versionId parameter
+	op        string // the operation's name
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -108,6 +114,7 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
+	c.op = op.name
 	if err := c.readVersion(); err != nil {
 		return err
 	}
