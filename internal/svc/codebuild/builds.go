@@ -25,6 +25,8 @@ type buildDoc struct {
 	CallerARN string `json:"callerArn"`
 	// Given are the variables CodePipeline sets although CodeBuild reserves their names.
 	Given map[string]string `json:"given,omitempty"`
+	// Told is how many phases rules have been told of.
+	Told int `json:"told,omitempty"`
 	// Artifacts say where to put what the build makes.
 	Artifacts []api.ProjectArtifacts `json:"artifacts,omitempty"`
 }
@@ -84,6 +86,7 @@ func (r *Room) start(ctx context.Context, c auth.Caller, in api.StartBuildInput)
 		if doc, err = newDoc(c, p, in, number, tx.Now(), r.deps.ConsoleURL); err != nil {
 			return err
 		}
+		doc.Told = doc.Build.ended()
 		text, err := json.Marshal(doc)
 		if err != nil {
 			return err
@@ -92,7 +95,10 @@ func (r *Room) start(ctx context.Context, c auth.Caller, in api.StartBuildInput)
 			Account: c.Account, Region: c.Region, ID: doc.Build.Id, Project: in.ProjectName, Started: tx.Now(),
 			Node: r.deps.Node, Token: in.IdempotencyToken, Doc: string(text),
 		}
-		return tx.AddCodeBuildBuild(ctx, row)
+		if err := tx.AddCodeBuildBuild(ctx, row); err != nil {
+			return err
+		}
+		return r.tell(ctx, tx, doc, 0, true)
 	})
 	if errors.Is(err, errSameBuild) {
 		return r.same(ctx, c, row)

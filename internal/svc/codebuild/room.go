@@ -37,6 +37,8 @@ type Deps struct {
 	AWS func(ctx context.Context, roleARN, sessionName string) (aws.Config, error)
 	// Notify is told the ARN of a build that changed; may be nil.
 	Notify func(arn string)
+	// Tell keeps an event for EventBridge in the transaction of what it tells of; may be nil.
+	Tell func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
 	// Work is a folder of the room's own; Run empties it at the start.
 	Work string
 	// Node names this server among those that share the store; it must survive a restart.
@@ -72,6 +74,9 @@ var _ api.Service = (*Room)(nil)
 func New(deps Deps) *Room {
 	if deps.Notify == nil {
 		deps.Notify = func(string) {}
+	}
+	if deps.Tell == nil {
+		deps.Tell = func(context.Context, *store.Tx, store.Outgoing) error { return nil }
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
@@ -182,13 +187,21 @@ func (r *Room) bury(ctx context.Context) error {
 	return nil
 }
 
+// save keeps a build, and the events of what has changed since it was kept last.
 func (r *Room) save(ctx context.Context, row store.CodeBuildBuild, doc *buildDoc, complete bool) error {
+	from := doc.Told
+	doc.Told = doc.Build.ended()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return err
 	}
 	row.Doc, row.Complete = string(text), complete
-	return r.deps.DB.Update(ctx, func(tx *store.Tx) error { return tx.SetCodeBuildBuild(ctx, row) })
+	return r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.SetCodeBuildBuild(ctx, row); err != nil {
+			return err
+		}
+		return r.tell(ctx, tx, doc, from, complete)
+	})
 }
 
 func (r *Room) find(arn string) *build {

@@ -33,6 +33,7 @@ type build struct {
 	queueTimer *time.Timer
 	task       *task // nil for a build of a project
 
+	saving    sync.Mutex // one save at a time, so that nothing is told twice; before mu
 	mu        sync.Mutex // guards doc and saveTimer
 	doc       *buildDoc
 	saveTimer *time.Timer
@@ -78,6 +79,8 @@ func (b *build) change(f func(r *record)) {
 }
 
 func (b *build) saveSoon() {
+	b.saving.Lock()
+	defer b.saving.Unlock()
 	b.mu.Lock()
 	b.saveTimer = nil
 	doc := *b.doc
@@ -87,6 +90,11 @@ func (b *build) saveSoon() {
 		return // finish saves the end itself
 	}
 	err := b.room.save(context.Background(), b.row, &doc, false)
+	if err == nil {
+		b.mu.Lock()
+		b.doc.Told = doc.Told
+		b.mu.Unlock()
+	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		b.room.deps.Log.Warn("codebuild: build not saved yet", "build", b.row.ID, "error", err)
 	}
@@ -162,6 +170,8 @@ func ending(ctx context.Context) (status, why string) {
 
 // finish ends the build in the store, then for everybody who asks.
 func (b *build) finish() {
+	b.saving.Lock()
+	defer b.saving.Unlock()
 	b.mu.Lock()
 	if b.saveTimer != nil {
 		b.saveTimer.Stop()
