@@ -14,6 +14,7 @@ import (
 
 	"penstock/internal/auth"
 	"penstock/internal/runner/process"
+	"penstock/internal/store"
 	"penstock/internal/svc/codebuild"
 )
 
@@ -21,7 +22,7 @@ import (
 const buildService = "codebuild.amazonaws.com"
 
 // newCodeBuild makes the room that runs builds, as processes that cannot see the data folder.
-func (a *App) newCodeBuild() (*codebuild.Room, error) {
+func (a *App) newCodeBuild(tell func(context.Context, *store.Tx, store.Outgoing) error) (*codebuild.Room, error) {
 	cfg := process.Config{Hide: []string{a.cfg.Data}, Path: buildPath(a.cfg.BuildPath), Log: a.log}
 	if a.cfg.ShareTemp {
 		cfg.Confine = process.Landlock
@@ -39,7 +40,7 @@ func (a *App) newCodeBuild() (*codebuild.Room, error) {
 		return nil, err
 	}
 	return codebuild.New(codebuild.Deps{
-		DB: a.db, Runner: run, AWS: a.calls.forBuild, Notify: a.hub.Notify, Work: filepath.Join(a.cfg.Data, "builds"),
+		DB: a.db, Runner: run, AWS: a.calls.forBuild, Notify: a.hub.Notify, Tell: tell, Work: filepath.Join(a.cfg.Data, "builds"),
 		Node: name, Endpoint: a.URL(), ConsoleURL: a.URL(), Log: a.log,
 	}), nil
 }

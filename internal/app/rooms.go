@@ -62,7 +62,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
 	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.log)
-	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Notify: func(arn string) {
+	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
 		a.hub.Notify(arn)
 		r.changes.object(arn)
 	}})
@@ -77,7 +77,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.codebuild, err = a.newCodeBuild(); err != nil {
+	if r.codebuild, err = a.newCodeBuild(r.conductor.TellTx); err != nil {
 		return nil, err
 	}
 	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Env: a.env, Node: node(), Log: a.log})
@@ -171,10 +171,14 @@ func (a *App) env(_ context.Context, job *store.JobRow) provider.Env {
 	return env
 }
 
-// deliver tells events to the rules of their account (S-340), and to the log.
+// deliver tells events to the rules of their account (S-340), and those of pipelines to the
+// log.
 func (a *App) deliver(room *events.Room) func(context.Context, []store.Outgoing) error {
 	return func(ctx context.Context, list []store.Outgoing) error {
 		for _, e := range list {
+			if e.Source != "aws.codepipeline" {
+				continue
+			}
 			a.log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("type", e.DetailType), slog.String("resource", e.Resource),
 				slog.Time("at", e.At), slog.String("detail", e.Detail))
 		}

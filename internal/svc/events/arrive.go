@@ -77,16 +77,19 @@ func (r *Room) Take(ctx context.Context, out []store.Outgoing) error {
 			Account: o.Account, Time: stamp(o.At), Region: o.Region, Resources: []string{o.Resource}, Detail: json.RawMessage(o.Detail),
 		}
 		a.bus = defaultBus
-		// S-350: of one execution in order.
+		// S-350: of one execution in order, and so the changes of one object.
 		var detail struct {
 			Execution string `json:"execution-id"`
+			Object    struct {
+				Key string `json:"key"`
+			} `json:"object"`
 		}
 		if err := json.Unmarshal(a.Detail, &detail); err != nil {
 			r.deps.Log.Error("events: an event of the outbox has no JSON detail", "resource", o.Resource, "error", err)
 			a.Detail = json.RawMessage("{}")
 		}
 		if a.lane = detail.Execution; a.lane == "" {
-			a.lane = o.Resource
+			a.lane = o.Resource + "/" + detail.Object.Key
 		}
 	}
 	return r.arrive(ctx, list)
