@@ -91,6 +91,16 @@ func init() {
 	}...)
 }
 
+// Operations gives the names of the operations that are served, those of S3 Control among them,
+// in no particular order.
+func Operations() []string {
+	names := []string{"S3Control.ListTagsForResource", "S3Control.TagResource", "S3Control.UntagResource"}
+	for _, o := range operations {
+		names = append(names, o.name)
+	}
+	return names
+}
+
 // unknown are the sub-resources of S3 that are not served. A request for one must not be
 // taken for one without.
 var unknown = []string{
