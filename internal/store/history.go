@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"penstock/internal/engine"
@@ -66,7 +67,7 @@ func first[T any](list []T, err error) (T, error) {
 
 // ListExecutions gives up to limit executions, newest start first, those before the start
 // order given; 0 begins at the newest (S-123). With a stage it gives only executions of the
-// current version that succeeded in it. The executions come without the runs of their actions.
+// version given that succeeded in it, of which the present one is the quickest to find. The executions come without the runs of their actions.
 func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage string, version, limit int) ([]*engine.Execution, error) {
 	if before == 0 {
 		before = 1 << 62
@@ -76,9 +77,14 @@ func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage
 		return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3
 			ORDER BY start_order DESC LIMIT $4`, []any{id, before, since, limit}, scanShallow)
 	}
-	return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3 AND version = $4
-		AND EXISTS (SELECT 1 FROM stage_success s WHERE s.pipeline_id = execution.pipeline_id AND s.stage = $5 AND s.start_order = execution.start_order)
-		ORDER BY start_order DESC LIMIT $6`, []any{id, before, since, version, stage, limit}, scanShallow)
+	list, err := all(ctx, tx, `SELECT e.doc FROM stage_success s JOIN execution e ON e.pipeline_id = s.pipeline_id AND e.start_order = s.start_order
+		WHERE s.pipeline_id = $1 AND s.stage = $2 AND s.start_order < $3 AND e.started > $4 AND e.version <= $5 ORDER BY s.start_order DESC LIMIT $6`,
+		[]any{id, stage, before, since, version, limit}, scanShallow)
+	// A version is that of the execution's start (S-66): behind an older one are no others.
+	if old := slices.IndexFunc(list, func(e *engine.Execution) bool { return e.Version != version }); old >= 0 {
+		list = list[:old]
+	}
+	return list, err
 }
 
 // ActionRunPipeline gives the name of the pipeline of an account and Region that an action

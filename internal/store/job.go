@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -8,6 +9,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"penstock/internal/engine"
@@ -126,14 +129,26 @@ func (tx *Tx) AcknowledgeJob(ctx context.Context, id pipeline.JobID) error {
 // not those in busy: the server is still at work on them.
 func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration, busy map[pipeline.JobID]bool) ([]*JobRow, error) {
 	now := tx.Now()
-	names, args := inList([]any{micros(now), limit}, queues)
-	jobs, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1
-		ORDER BY not_before, id LIMIT $2`+tx.skipLocked(), args, scanJob)
+	// Each queue is read by itself, the one whose first job has waited longest before the others:
+	// together they would have to be sorted, however long they are.
+	waiting, err := tx.firstJobs(ctx, queues)
 	if err != nil {
 		return nil, err
 	}
+	var jobs []*JobRow
+	for _, q := range waiting {
+		if len(jobs) == limit {
+			break
+		}
+		some, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $1 AND query_value = '' AND status IN ('Queued', 'Dispatched')
+			AND not_before <= $2 ORDER BY not_before, id LIMIT $3`+tx.skipLocked(), []any{q, micros(now), limit - len(jobs)}, scanJob)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, some...)
+	}
 	if len(jobs) < limit {
-		args[1] = limit - len(jobs) + len(busy)
+		names, args := inList([]any{micros(now), limit - len(jobs) + len(busy)}, queues)
 		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1
 			ORDER BY lease_until, id LIMIT $2`+tx.skipLocked(), args, scanJob)
 		if err != nil {
@@ -155,14 +170,47 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 	return jobs, nil
 }
 
+// eachOf writes a SELECT once for each queue, all in one statement. In the text ? is the
+// queue's place in the list and $q its name; $1 is at.
+func eachOf(queues []string, text string, at time.Time) (string, []any) {
+	args, parts := []any{micros(at)}, make([]string, len(queues))
+	for i, q := range queues {
+		args = append(args, q)
+		parts[i] = strings.NewReplacer("?", strconv.Itoa(i), "$q", "$"+strconv.Itoa(i+2)).Replace(text)
+	}
+	return strings.Join(parts, " UNION ALL "), args
+}
+
+// firstJobs gives those of the queues that have jobs to hand out now, the one whose first job
+// has waited longest at the head.
+func (tx *Tx) firstJobs(ctx context.Context, queues []string) ([]string, error) {
+	query, args := eachOf(queues, `SELECT ?, min(not_before) FROM job WHERE queue = $q AND query_value = '' AND status IN ('Queued', 'Dispatched') AND not_before <= $1`, tx.Now())
+	type first struct {
+		queue int
+		at    sql.NullInt64
+	}
+	list, err := all(ctx, tx, query, args, func(rows *sql.Rows) (f first, err error) { return f, rows.Scan(&f.queue, &f.at) })
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(f first) bool { return !f.at.Valid })
+	slices.SortFunc(list, func(a, b first) int { return cmp.Compare(a.at.Int64, b.at.Int64) })
+	waiting := make([]string, len(list))
+	for i, f := range list {
+		waiting[i] = queues[f.queue]
+	}
+	return waiting, nil
+}
+
 // ClaimableJobs says whether ClaimJobs might hand out anything now.
 func (tx *Tx) ClaimableJobs(ctx context.Context, queues []string) (bool, error) {
+	waiting, err := tx.firstJobs(ctx, queues)
+	if err != nil || len(waiting) > 0 {
+		return err == nil, err
+	}
 	names, args := inList([]any{micros(tx.Now())}, queues)
 	var one int
-	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before <= $1 LIMIT 1`, args, &one)
-	if errors.Is(err, ErrNotFound) {
-		err = tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args, &one)
-	}
+	err = tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args, &one)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -172,10 +220,15 @@ func (tx *Tx) ClaimableJobs(ctx context.Context, queues []string) (bool, error) 
 // NextJobAt is when a queued job of the queues that is not due yet becomes due; zero if
 // there is none.
 func (tx *Tx) NextJobAt(ctx context.Context, queues []string) (time.Time, error) {
-	names, args := inList([]any{micros(tx.Now())}, queues)
-	var at sql.NullInt64
-	err := tx.one(ctx, `SELECT min(not_before) FROM job WHERE queue IN `+names+` AND status IN ('Queued', 'Dispatched') AND not_before > $1`, args, &at)
-	return fromMicros(at.Int64), err
+	query, args := eachOf(queues, `SELECT min(not_before) FROM job WHERE queue = $q AND query_value = '' AND status IN ('Queued', 'Dispatched') AND not_before > $1`, tx.Now())
+	times, err := all(ctx, tx, query, args, func(rows *sql.Rows) (at sql.NullInt64, err error) { return at, rows.Scan(&at) })
+	next := int64(0)
+	for _, at := range times {
+		if at.Valid && (next == 0 || at.Int64 < next) {
+			next = at.Int64
+		}
+	}
+	return fromMicros(next), err
 }
 
 // RenewLeases extends the leases of the jobs a server is at work on, given with their

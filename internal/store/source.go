@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"time"
-	"unicode/utf8"
 
 	"penstock/internal/pipeline"
 )
@@ -56,10 +55,9 @@ func (tx *Tx) SourcesOf(ctx context.Context, resource string) ([]Source, error) 
 }
 
 // SourcesUnder lists the source actions that watch a resource whose ARN begins with prefix.
-// It reads every source.
 func (tx *Tx) SourcesUnder(ctx context.Context, prefix string) ([]Source, error) {
-	return all(ctx, tx, `SELECT pipeline_id, action, resource, detail, seen FROM source WHERE substr(resource, 1, $2) = $1 ORDER BY pipeline_id, action`,
-		[]any{prefix, utf8.RuneCountInString(prefix)}, scanSource)
+	return all(ctx, tx, `SELECT pipeline_id, action, resource, detail, seen FROM source WHERE resource >= $1 AND resource < $2 ORDER BY resource, pipeline_id, action`,
+		[]any{prefix, prefix + "\U0010FFFF"}, scanSource)
 }
 
 // SetSeen records the revision a change started the pipeline with; it says whether the

@@ -29,7 +29,7 @@ func (tx *Tx) PutSourceEvent(ctx context.Context, pipelineID, subject, outcome s
 
 // SourceEvents lists what is kept of a pipeline, newest first.
 func (tx *Tx) SourceEvents(ctx context.Context, pipelineID string) ([]SourceEvent, error) {
-	return all(ctx, tx, `SELECT at, subject, outcome FROM source_event WHERE pipeline_id = $1 ORDER BY at DESC, subject`, []any{pipelineID},
+	return all(ctx, tx, `SELECT at, subject, outcome FROM source_event WHERE pipeline_id = $1 ORDER BY at DESC, subject DESC`, []any{pipelineID},
 		func(rows *sql.Rows) (SourceEvent, error) {
 			var e SourceEvent
 			var at int64
