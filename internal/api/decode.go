@@ -151,7 +151,7 @@ func (d *decoder) structure(p *plan, v reflect.Value) error {
 		}
 	}
 	for i := range p.fields {
-		if f := &p.fields[i]; f.required && !seen[i] {
+		if f := &p.fields[i]; f.required && f.in == InBody && !seen[i] {
 			d.missing(f.name)
 		}
 	}

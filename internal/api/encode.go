@@ -69,7 +69,7 @@ func appendStructure(b []byte, p *plan, v reflect.Value) []byte {
 	first := true
 	for i := range p.fields {
 		f, fv := &p.fields[i], v.Field(i)
-		if f.absent(fv) {
+		if f.in != InBody || f.absent(fv) {
 			continue
 		}
 		if !first {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -90,15 +91,17 @@ func (s *Service) planOf(slot *atomic.Pointer[plan], shape int, typ reflect.Type
 // Spelling gives the wire code and the HTTP status of an error class that this service's
 // model has, under either of its names.
 func (s *Service) Spelling(code string) (string, int, bool) {
-	for i := range s.Errors {
-		e := &s.Errors[i]
-		if e.Class != code && e.Code != code {
-			continue
-		}
-		if e.Code != "" {
-			return e.Code, e.Status, true
-		}
-		return e.Class, e.Status, true
+	if e := s.class(code); e != nil {
+		return cmp.Or(e.Code, e.Class), e.Status, true
 	}
 	return "", 0, false
+}
+
+func (s *Service) class(code string) *ErrorClass {
+	for i := range s.Errors {
+		if e := &s.Errors[i]; e.Class == code || e.Code == code {
+			return e
+		}
+	}
+	return nil
 }

@@ -17,11 +17,12 @@ import (
 type Protocol uint8
 
 // The protocols: JSON with a target header in two versions that differ in their content
-// type only, and form in with XML out.
+// type only, form in with XML out, and JSON with the operation in method and path.
 const (
 	JSON10 Protocol = iota + 1
 	JSON11
 	Query
+	RESTJSON
 )
 
 // Service is one service as the door sees it: a name, how to recognise its requests,
@@ -49,10 +50,13 @@ type Service struct {
 }
 
 // ErrorClass is one modelled exception. Code is its spelling on the wire where that
-// differs from the class (query protocol).
+// differs from the class (query protocol). Message is the member with the text if it is not
+// called message, and Typed tells that there is a member Type (rest-json).
 type ErrorClass struct {
 	Class, Code string
 	Status      int
+	Message     string
+	Typed       bool
 }
 
 // Operation is one operation bound to the room that answers it.
@@ -64,6 +68,16 @@ type Operation struct {
 	inType, outType reflect.Type
 	call            func(ctx context.Context, in any) (any, error)
 	inPlan, outPlan atomic.Pointer[plan]
+	// MaxBody is the largest request body in bytes; 0 is that of the service.
+	MaxBody int64
+	// place is where a rest-json operation is.
+	place template
+}
+
+// UpTo sets MaxBody; generated code calls it.
+func (o *Operation) UpTo(maxBody int64) *Operation {
+	o.MaxBody = maxBody
+	return o
 }
 
 // NewOperation binds a method of a room; generated code calls it. I and O are pointers

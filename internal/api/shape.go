@@ -52,12 +52,28 @@ type Shape struct {
 	Members []Member
 }
 
-// Member is one member of a structure.
+// Member is one member of a structure. In is where it stands in a request or an answer of
+// the rest-json protocol, and As its name there.
 type Member struct {
 	Name     string
 	Shape    int
 	Required bool
+	In       Place
+	As       string
 }
+
+// Place is a part of a request or answer.
+type Place uint8
+
+// The places: InBody is a member of the JSON object, InPayload the whole body.
+const (
+	InBody Place = iota
+	InUri
+	InQuerystring
+	InHeader
+	InStatusCode
+	InPayload
+)
 
 // Table is the shapes of one service. It is safe for concurrent use.
 type Table struct {
@@ -102,6 +118,8 @@ type field struct {
 	*plan
 	name     string
 	required bool
+	in       Place
+	as       string
 }
 
 // entryNames gives what the query protocol calls the parts of a map's entry.
@@ -161,8 +179,10 @@ func (t *Table) build(shape int, typ reflect.Type) *plan {
 		p.byName = make(map[string]int, len(p.Members))
 		p.fields = make([]field, len(p.Members))
 		for i, m := range p.Members {
-			p.byName[m.Name] = i
-			p.fields[i] = field{plan: t.build(m.Shape, p.typ.Field(i).Type), name: m.Name, required: m.Required}
+			if m.In == InBody {
+				p.byName[m.Name] = i
+			}
+			p.fields[i] = field{plan: t.build(m.Shape, p.typ.Field(i).Type), name: m.Name, required: m.Required, in: m.In, as: m.As}
 		}
 	}
 	return p

@@ -23,7 +23,7 @@ func offered(t *testing.T, a *App, m *published, room int) (behave, refused []st
 		if s.Operations[op.Name] == nil {
 			continue
 		}
-		r, body := request(t, s, m, op.Name, op.Input)
+		r, body := request(t, s, m, op)
 		if notOffered(a.ask(t, &keys, s.Scope, r, body).Body.String()) {
 			refused = append(refused, op.Name)
 		} else {
@@ -59,7 +59,7 @@ The last column counts the published operations and the few of our own, such as 
 	var lists strings.Builder
 	pipelines := 0
 	for i, s := range a.rooms.services {
-		behave, refused := offered(t, a, all[strings.Replace(s.Name, "codestar", "code", 1)], i)
+		behave, refused := offered(t, a, all[strings.Replace(s.Name, "codestarconnections", "codeconnections", 1)], i)
 		if s.Name == "codepipeline" {
 			pipelines = len(behave)
 		}

@@ -36,7 +36,7 @@ type Authenticate func(r *http.Request, service string, body []byte) (context.Co
 // are refused as unknown.
 type Config struct {
 	Authenticate Authenticate
-	// Services are the JSON and query services.
+	// Services are the JSON, query and rest-json services.
 	Services []*api.Service
 	// S3 gets S3 and S3 Control requests that are authenticated. The request id stands in
 	// the response header x-amz-request-id and in the context (api.RequestID).
@@ -130,7 +130,7 @@ func (x *exchange) serve() {
 		x.Web.ServeHTTP(x.w, x.r)
 	case toS3:
 		x.serveS3()
-	case toJSON, toForm:
+	case toJSON, toForm, toREST:
 		x.serveService()
 	default:
 		x.refuse(x.route.err)

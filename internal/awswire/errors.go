@@ -55,6 +55,18 @@ var s3Codes = map[string]spelling{
 	"MissingContentLength":                {"MissingContentLength", 411},
 }
 
+// restCodes gives the statuses of the rest-json services.
+var restCodes = map[string]spelling{
+	"MissingAuthenticationTokenException": {"MissingAuthenticationTokenException", 403},
+	"IncompleteSignatureException":        {"IncompleteSignatureException", 403},
+	"UnrecognizedClientException":         {"UnrecognizedClientException", 403},
+	"InvalidSignatureException":           {"InvalidSignatureException", 403},
+	"ExpiredTokenException":               {"ExpiredTokenException", 403},
+	"AccessDeniedException":               {"AccessDeniedException", 403},
+	"ThrottlingException":                 {"ThrottlingException", 429},
+	"UnknownOperationException":           {"UnknownOperationException", 404},
+}
+
 // serverFaults are the classes that are not the caller's mistake, in every protocol.
 var serverFaults = map[string]int{
 	codeInternal: 500, "InternalError": 500, "InternalServerError": 500, "InternalServiceException": 500,
@@ -68,6 +80,8 @@ func (x *exchange) writeError(code, message string, status int) {
 	s := x.route.service
 	if s != nil && s.Protocol == api.Query {
 		env = xmlEnvelope
+	} else if s != nil && s.Protocol == api.RESTJSON {
+		env = restEnvelope
 	}
 	modelled := false
 	if s != nil {
@@ -84,6 +98,8 @@ func (x *exchange) writeError(code, message string, status int) {
 		table = queryCodes
 	case s3Envelope:
 		table = s3Codes
+	case restEnvelope:
+		table = restCodes
 	}
 	if sp, ok := table[code]; ok && !modelled {
 		code = sp.code
@@ -107,10 +123,11 @@ func (x *exchange) writeError(code, message string, status int) {
 		h.Set("Content-Type", "application/xml")
 		b = x.s3Error(code, message)
 	case restEnvelope:
-		status = http.StatusNotFound // what the protocol says of unknown operations
 		h.Set("Content-Type", "application/json")
 		h.Set("X-Amzn-Errortype", code)
-		b = jsonError(code, message)
+		if b = jsonError(code, message); modelled {
+			b = s.RESTError(code, message)
+		}
 	case cborEnvelope:
 		h.Set("Content-Type", "application/cbor")
 		h.Set("Smithy-Protocol", "rpc-v2-cbor")

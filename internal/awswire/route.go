@@ -24,6 +24,7 @@ const (
 	toS3
 	toJSON
 	toForm
+	toREST
 )
 
 // shape of refusals for requests that belong to no service of ours.
@@ -44,6 +45,8 @@ type route struct {
 	envelope envelope
 	service  *api.Service
 	op       *api.Operation
+	// rest is the request of a rest-json service.
+	rest *api.RESTRequest
 	// signed tells that the request claims a signature.
 	signed bool
 	// err is the refusal of a request that belongs nowhere.
@@ -65,6 +68,14 @@ func (rt *route) opName() string {
 		return ""
 	}
 	return rt.op.Name
+}
+
+// opBody is the largest body of the operation if it has a limit of its own.
+func (rt *route) opBody() int64 {
+	if rt.op == nil {
+		return 0
+	}
+	return rt.op.MaxBody
 }
 
 // glanced is how much of an unsigned form is read to see which service it is for.
@@ -202,6 +213,12 @@ func (d *Door) unaddressed(r *http.Request, s *api.Service, rt route) route {
 		rt.to = toForm
 	case !rt.signed:
 		rt.err = fault.New("MissingAuthenticationTokenException", "Missing Authentication Token")
+	case s.Protocol == api.RESTJSON:
+		if rt.op, rt.rest = s.Find(r.Method, r.URL); rt.op == nil {
+			rt.err = unknown("%s %.100s of %s", r.Method, r.URL.Path, s.ID)
+			return rt
+		}
+		rt.to = toREST
 	default:
 		rt.err = unknown("%s %.100s without an X-Amz-Target header, signed for %s,", r.Method, r.URL.Path, s.ID)
 	}

@@ -1,9 +1,11 @@
 package awswire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -34,7 +36,7 @@ func keep(b *[]byte) {
 	}
 }
 
-// serveService answers a JSON or query request in the order of W-20: it is routed, now
+// serveService answers a JSON, query or rest-json request in the order of W-20: it is routed, now
 // it is authenticated, decoded, checked, and answered by its room.
 func (x *exchange) serveService() {
 	s := x.route.service
@@ -55,19 +57,42 @@ func (x *exchange) serveService() {
 		x.refuse(err)
 		return
 	}
-	if x.route.to == toForm {
+	h, status := x.w.Header(), http.StatusOK
+	switch x.route.to {
+	case toForm:
 		*out, err = x.serveForm(*in, (*out)[:0])
-	} else {
+	case toREST:
+		*out, status, err = x.serveREST(*in, (*out)[:0])
+	default:
 		*out, err = x.serveJSON(*in, (*out)[:0])
 	}
 	if err != nil {
 		x.refuse(err)
 		return
 	}
-	h := x.w.Header()
+	if status == http.StatusNoContent {
+		x.w.WriteHeader(status)
+		return
+	}
 	h.Set("Content-Type", x.contentType())
 	h.Set("Content-Length", strconv.Itoa(len(*out)))
+	x.w.WriteHeader(status)
 	x.w.Write(*out)
+}
+
+func (x *exchange) serveREST(body, dst []byte) ([]byte, int, error) {
+	ctx, err := x.Authenticate(x.r, x.route.service.Scope, body)
+	if err != nil {
+		return dst, 0, err
+	}
+	in := x.route.rest
+	in.Header, in.Body = x.r.Header, body
+	a, err := x.route.service.ServeREST(ctx, x.route.op, in, dst)
+	if err != nil {
+		return dst, 0, err
+	}
+	maps.Copy(x.w.Header(), a.Header)
+	return a.Body, a.Status, nil
 }
 
 func (x *exchange) serveJSON(body, dst []byte) ([]byte, error) {
@@ -113,10 +138,7 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return b, nil
 	}
-	limit := int64(MaxBody)
-	if x.route.service.MaxBody > 0 {
-		limit = x.route.service.MaxBody
-	}
+	limit := cmp.Or(x.route.opBody(), x.route.service.MaxBody, MaxBody)
 	defer x.hurry()()
 	if n := x.r.ContentLength; n > limit {
 		return b, x.tooLarge(limit)
@@ -149,11 +171,11 @@ func (x *exchange) tooLarge(limit int64) error {
 	if n, err := io.CopyN(io.Discard, x.r.Body, drained); n == drained || err != nil && err != io.EOF {
 		x.w.Header().Set("Connection", "close")
 	}
-	code := x.route.service.ValidationCode
-	if code == "" {
-		code = "ValidationException"
+	s := x.route.service
+	if _, _, ok := s.Spelling("RequestTooLargeException"); ok && s.Protocol == api.RESTJSON {
+		return fault.New("RequestTooLargeException", "Request must be smaller than %d bytes for the %s operation", limit, x.route.opName())
 	}
-	return fault.New(code, "The request body is larger than %d bytes", limit)
+	return fault.New(cmp.Or(s.ValidationCode, "ValidationException"), "The request body is larger than %d bytes", limit)
 }
 
 // refuse answers with an error: a fault as it stands, anything else as an internal
@@ -183,6 +205,8 @@ func (x *exchange) contentType() string {
 		switch s.Protocol {
 		case api.Query:
 			return "text/xml"
+		case api.RESTJSON:
+			return "application/json"
 		case api.JSON10:
 			return "application/x-amz-json-1.0"
 		}

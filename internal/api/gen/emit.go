@@ -280,6 +280,12 @@ func (e *emitter) table() error {
 				if slices.Contains(s.Required, m.Name) {
 					req = ", Required: true"
 				}
+				if m.In != "" {
+					req += ", In: api.In" + upper(m.In)
+				}
+				if m.As != "" {
+					req += fmt.Sprintf(", As: %q", m.As)
+				}
 				e.p("{Name: %q, Shape: %d%s},", m.Name, e.index[m.Shape], req)
 			}
 			e.p("}")
@@ -321,6 +327,16 @@ func (e *emitter) constructor() {
 			default:
 				e.p(", Status: 400")
 			}
+			if e.Protocol == "rest-json" {
+				for _, m := range s.Members {
+					switch m.Name {
+					case "Message":
+						e.p(", Message: %q", m.Name)
+					case "Type":
+						e.p(", Typed: true")
+					}
+				}
+			}
 			e.p("},\n")
 		}
 	}
@@ -333,14 +349,24 @@ func (e *emitter) constructor() {
 		if op.Output != "" {
 			out = e.index[op.Output]
 		}
-		e.p("api.NewOperation(%q, %d, %d, s.%s),\n", op.Name, in, out, op.Name)
+		e.p("api.NewOperation(%q, %d, %d, s.%s)", op.Name, in, out, op.Name)
+		if op.Path != "" {
+			e.p(".At(%q, %q, %d)", op.Method, op.Path, op.Status)
+		}
+		if n := e.maxBodies[op.Name]; n != 0 {
+			e.p(".UpTo(%d)", n)
+		}
+		e.p(",\n")
 	}
 	e.p("),\n}\n}\n")
 }
 
 func (e *emitter) protocol() string {
-	if e.Protocol == "query" {
+	switch e.Protocol {
+	case "query":
 		return "Query"
+	case "rest-json":
+		return "RESTJSON"
 	}
 	return "JSON" + strings.ReplaceAll(e.JSONVersion, ".", "")
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // published is the part of a service-2.json that is read.
@@ -25,6 +26,11 @@ type published struct {
 		XMLNamespace   string `json:"xmlNamespace"`
 	} `json:"metadata"`
 	Operations map[string]struct {
+		HTTP struct {
+			Method       string `json:"method"`
+			RequestURI   string `json:"requestUri"`
+			ResponseCode int    `json:"responseCode"`
+		} `json:"http"`
 		Input  *shapeRef  `json:"input"`
 		Output *shapeRef  `json:"output"`
 		Errors []shapeRef `json:"errors"`
@@ -39,14 +45,15 @@ type publishedShape struct {
 	Member    *shapeRef       `json:"member"`
 	Key       *shapeRef       `json:"key"`
 	Value     *shapeRef       `json:"value"`
-	Min       *int64          `json:"min"`
-	Max       *int64          `json:"max"`
+	Min       *bound          `json:"min"`
+	Max       *bound          `json:"max"`
 	Pattern   string          `json:"pattern"`
 	Enum      []string        `json:"enum"`
 	Sensitive bool            `json:"sensitive"`
 	Exception bool            `json:"exception"`
 	Fault     bool            `json:"fault"`
 	Flattened bool            `json:"flattened"`
+	Payload   string          `json:"payload"`
 	Error     *struct {
 		Code           string `json:"code"`
 		HTTPStatusCode int    `json:"httpStatusCode"`
@@ -54,9 +61,21 @@ type publishedShape struct {
 	} `json:"error"`
 }
 
+// bound is a whole number, which some models write with a fraction of nothing.
+type bound float64
+
+func (b *bound) whole() *int64 {
+	if b == nil {
+		return nil
+	}
+	n := int64(*b)
+	return &n
+}
+
 type shapeRef struct {
 	Shape           string `json:"shape"`
 	ResultWrapper   string `json:"resultWrapper"`
+	Location        string `json:"location"`
 	LocationName    string `json:"locationName"`
 	QueryName       string `json:"queryName"`
 	TimestampFormat string `json:"timestampFormat"`
@@ -79,7 +98,7 @@ func extractModel(path, origin, models string) error {
 	if err != nil {
 		return err
 	}
-	service := filepath.Base(filepath.Dir(filepath.Dir(abs)))
+	service := strings.ReplaceAll(filepath.Base(filepath.Dir(filepath.Dir(abs))), "-", "")
 	m := &model{
 		Origin: origin, Service: service, ServiceID: p.Metadata.ServiceID, APIVersion: p.Metadata.APIVersion,
 		Protocol: p.Metadata.Protocol, JSONVersion: p.Metadata.JSONVersion, TargetPrefix: p.Metadata.TargetPrefix,
@@ -91,6 +110,9 @@ func extractModel(path, origin, models string) error {
 	for _, name := range slices.Sorted(maps.Keys(p.Operations)) {
 		o := p.Operations[name]
 		op := operation{Name: name}
+		if m.Protocol == "rest-json" {
+			op.Method, op.Path, op.Status = o.HTTP.Method, o.HTTP.RequestURI, o.HTTP.ResponseCode
+		}
 		if o.Input != nil {
 			op.Input = o.Input.Shape
 		}
@@ -103,7 +125,7 @@ func extractModel(path, origin, models string) error {
 		m.Operations = append(m.Operations, op)
 	}
 	for name, ps := range p.Shapes {
-		s, err := ps.facts()
+		s, err := ps.facts(p.kindOf)
 		if err != nil {
 			return fmt.Errorf("%s: shape %s: %w", service, name, err)
 		}
@@ -116,10 +138,19 @@ func extractModel(path, origin, models string) error {
 	return writeChanged(filepath.Join(models, service+".json"), out)
 }
 
+// kindOf gives the type of a shape; the rest-json services have members outside the body,
+// for which not every type has a form.
+func (p *published) kindOf(shape string) string {
+	if p.Metadata.Protocol != "rest-json" {
+		return ""
+	}
+	return p.Shapes[shape].Type
+}
+
 // facts keeps what the server needs and refuses what the runtime does not know.
-func (ps *publishedShape) facts() (*shape, error) {
+func (ps *publishedShape) facts(kindOf func(string) string) (*shape, error) {
 	s := &shape{
-		Type: ps.Type, Required: ps.Required, Min: ps.Min, Max: ps.Max, Pattern: ps.Pattern, Enum: ps.Enum,
+		Type: ps.Type, Required: ps.Required, Min: ps.Min.whole(), Max: ps.Max.whole(), Pattern: ps.Pattern, Enum: ps.Enum,
 		Sensitive: ps.Sensitive, Exception: ps.Exception, Fault: ps.Fault,
 	}
 	if ps.Error != nil {
@@ -153,12 +184,42 @@ func (ps *publishedShape) facts() (*shape, error) {
 		return nil, err
 	}
 	for _, m := range members {
-		if err := m.ref.plain(); err != nil {
+		kind := kindOf(m.ref.Shape)
+		in, as, err := m.ref.place(kind)
+		if err != nil {
 			return nil, fmt.Errorf("member %s: %w", m.name, err)
 		}
-		s.Members = append(s.Members, member{Name: m.name, Shape: m.ref.Shape})
+		if m.name == ps.Payload {
+			if kind != "blob" && kind != "structure" {
+				return nil, fmt.Errorf("member %s: a payload of type %s is not supported", m.name, kind)
+			}
+			in = "payload"
+		}
+		s.Members = append(s.Members, member{Name: m.name, Shape: m.ref.Shape, In: in, As: as})
 	}
 	return s, nil
+}
+
+// places are the parts of a request or answer that a member can stand in beside the body,
+// with the types that it may have there.
+var places = map[string][]string{
+	"uri":         {"string", "integer", "long"},
+	"querystring": {"string", "integer", "long", "boolean", "timestamp", "list"},
+	"header":      {"string", "integer", "long", "boolean"},
+	"statusCode":  {"integer"},
+}
+
+// place gives where a member of type kind stands and under which name, "" for the body and
+// for its own name.
+func (r *shapeRef) place(kind string) (in, as string, err error) {
+	if r.Location != "" {
+		if !slices.Contains(places[r.Location], kind) {
+			return "", "", fmt.Errorf("a %s in the %s is not supported", kind, r.Location)
+		}
+		in, as = r.Location, r.LocationName
+		r.LocationName = ""
+	}
+	return in, as, r.plain()
 }
 
 // plain refuses the serialisation traits that none of our services uses, so that a new

@@ -20,7 +20,7 @@ func TestGeneratedIsCurrent(t *testing.T) {
 		}
 	}
 	made, err := filepath.Glob(filepath.Join(out, "*", "*_gen.go"))
-	if err != nil || len(made) != 9 {
+	if err != nil || len(made) != 10 {
 		t.Fatalf("made %v, %v", made, err)
 	}
 	for _, path := range made {
@@ -126,6 +126,9 @@ func TestTranslate(t *testing.T) {
 		`\u002F[\u0021-\u007F]*`: {"/x", "x"},
 		`[\\u]+`:                 {`\u`, "a"},
 		`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: {"a-b-c", "a--b"},
+		`(?!^[0-9]+$)([a-zA-Z0-9-_]+)`:              {"1a2", "12"},
+		`(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)`: {"systems.x", "system.x"},
+		`[0-9A-Za-z\.\-_]*(?<!\.)`:                  {"a.b", "a.b."},
 	} {
 		re, err := translate(pattern)
 		if err != nil {

@@ -17,7 +17,7 @@ type model struct {
 	Service      string
 	ServiceID    string
 	APIVersion   string
-	Protocol     string // "json" or "query"
+	Protocol     string // "json", "query" or "rest-json"
 	JSONVersion  string
 	TargetPrefix string
 	SigningName  string
@@ -28,10 +28,15 @@ type model struct {
 	// From the overrides.
 	validationCode string
 	maxBody        int64
+	maxBodies      map[string]int64
 }
 
 type operation struct {
-	Name   string   `json:"name"`
+	Name string `json:"name"`
+	// Method, Path and Status are where a rest-json operation is and what its success is.
+	Method string   `json:"method,omitempty"`
+	Path   string   `json:"path,omitempty"`
+	Status int      `json:"status,omitempty"`
 	Input  string   `json:"input,omitempty"`
 	Output string   `json:"output,omitempty"`
 	Result string   `json:"resultWrapper,omitempty"`
@@ -61,16 +66,22 @@ type shape struct {
 type member struct {
 	Name  string `json:"name"`
 	Shape string `json:"shape"`
+	// In is uri, querystring, header, statusCode or payload, "" for the body; As is the name
+	// there.
+	In string `json:"in,omitempty"`
+	As string `json:"as,omitempty"`
 }
 
 // override is what penstock does differently from one service's published model.
 type override struct {
 	// ValidationCode is the error class of constraint violations, with the reason in Why.
 	ValidationCode string `json:"validationCode"`
-	// MaxBody is the largest request body in bytes, if it is not the door's default.
-	MaxBody int64                    `json:"maxBody"`
-	Why     string                   `json:"why"`
-	Shapes  map[string]shapeOverride `json:"shapes"`
+	// MaxBody is the largest request body in bytes, if it is not the door's default, and
+	// MaxBodies the same of single operations.
+	MaxBody   int64                    `json:"maxBody"`
+	MaxBodies map[string]int64         `json:"maxBodies"`
+	Why       string                   `json:"why"`
+	Shapes    map[string]shapeOverride `json:"shapes"`
 	// Own are operations that the published model does not have, with their shapes.
 	Own *ownOperations `json:"own"`
 }
@@ -123,10 +134,15 @@ func (m *model) apply(o *override) error {
 	if o == nil {
 		return nil
 	}
-	if (o.ValidationCode != "" || o.MaxBody != 0) && o.Why == "" {
+	if (o.ValidationCode != "" || o.MaxBody != 0 || o.MaxBodies != nil) && o.Why == "" {
 		return fmt.Errorf("override without why")
 	}
-	m.validationCode, m.maxBody = o.ValidationCode, o.MaxBody
+	m.validationCode, m.maxBody, m.maxBodies = o.ValidationCode, o.MaxBody, o.MaxBodies
+	for name := range o.MaxBodies {
+		if !slices.ContainsFunc(m.Operations, func(op operation) bool { return op.Name == name }) {
+			return fmt.Errorf("override of %s: no such operation", name)
+		}
+	}
 	for name, so := range o.Shapes {
 		s := m.Shapes[name]
 		if s == nil || so.Why == "" {

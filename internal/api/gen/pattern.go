@@ -11,6 +11,14 @@ import (
 var rewritten = map[string]string{
 	// No two hyphens in a row. The lengths 3 to 63 are the shape's own min and max.
 	`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: `[a-z0-9](?:-?[a-z0-9])+`,
+	// Not of digits alone.
+	`(?!^[0-9]+$)([a-zA-Z0-9-_]+)`: `[a-zA-Z0-9_-]*[a-zA-Z_-][a-zA-Z0-9_-]*`,
+	`((?!^\d+$)^[0-9a-zA-Z-_]+$)`:  `[a-zA-Z0-9_-]*[a-zA-Z_-][a-zA-Z0-9_-]*`,
+	// Not beginning with "system.".
+	`(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)`: `[_a-rt-zA-Z0-9][^$]*|` +
+		`s(?:|[^y$][^$]*|y(?:|[^s$][^$]*|s(?:|[^t$][^$]*|t(?:|[^e$][^$]*|e(?:|[^m$][^$]*|m(?:|[^.$][^$]*))))))`,
+	// No dot at the end. That there is something is the shape's own min.
+	`[0-9A-Za-z\.\-_]*(?<!\.)`: `[0-9A-Za-z._-]*[0-9A-Za-z_-]`,
 	// Not of white space alone.
 	`^(?!\s*$).+`: `.*\S.*`,
 }
