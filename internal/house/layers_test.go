@@ -49,6 +49,8 @@ var layers = []layer{
 	{"internal/conductor", "store engine pipeline fault", "sync"},
 	// deliveries to others, which two rooms share: claims, order and retries of store's rows
 	{"internal/courier", "store fault", ""},
+	// logs of what runs, which the rooms of builds and functions share
+	{"internal/logstream", "", "sdk"},
 	{"internal/worker", "conductor engine provider store artifact pipeline fault", "sync sdk"},
 
 	// hands
@@ -74,6 +76,8 @@ var layers = []layer{
 	{"internal/svc/codeconnections/fetch", "fault", "exec"},
 	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
+	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault", "sdk"},
+	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},

@@ -16,8 +16,8 @@ import (
 //
 // Order of calls: Path, then Start, then any number of Run and Values on the session, then
 // exactly one Close. Concurrency: a Runner may be used by many goroutines; a Session by one
-// at a time, except that Close may be called while Run waits, which then returns
-// ErrClosed. Idempotency: Start has effects each time it is called; Close may be repeated.
+// at a time, except that Drain and Close may be called while Run waits, which after Close
+// returns ErrClosed. Idempotency: Start has effects each time it is called; Close may be repeated.
 // Cleanup: a Start that fails leaves nothing behind; Close ends every process the session
 // started, wherever that process has moved to, and after a crash of the server none
 // outlives it. The workspace belongs to the caller, who removes it after Close. Errors: a
@@ -42,6 +42,8 @@ type Session interface {
 	Run(ctx context.Context, cmd Command) (Result, error)
 	// Values gives the values of the shell's variables; unset ones are not in the map.
 	Values(ctx context.Context, names []string) (map[string]string, error)
+	// Drain returns when all output that was written before the call has reached Spec.Output.
+	Drain()
 	// Close ends all processes of the session and returns when none is left and all output
 	// has been written.
 	Close() error

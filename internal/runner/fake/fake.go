@@ -155,6 +155,9 @@ func (s *session) Values(_ context.Context, names []string) (map[string]string, 
 	return out, nil
 }
 
+// Drain has nothing to wait for: output is written at once.
+func (s *session) Drain() {}
+
 // Close ends a waiting Run.
 func (s *session) Close() error {
 	s.once.Do(func() { close(s.closing) })

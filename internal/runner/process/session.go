@@ -207,6 +207,9 @@ func (s *session) Values(ctx context.Context, names []string) (map[string]string
 	return out, nil
 }
 
+// Drain implements runner.Session.
+func (s *session) Drain() { s.out.drain() }
+
 // Close implements runner.Session.
 func (s *session) Close() error {
 	s.closeOnce.Do(func() {

@@ -16,6 +16,7 @@ import (
 	api "penstock/internal/api/codebuild"
 	"penstock/internal/auth"
 	"penstock/internal/buildspec"
+	"penstock/internal/logstream"
 	"penstock/internal/runner"
 	"penstock/internal/store"
 )
@@ -41,7 +42,7 @@ type build struct {
 	// What follows belongs to the goroutine of run.
 	cfg        aws.Config
 	artifacts  aws.Config // for sources and artifacts in S3
-	log        *buildLog
+	log        buildLog
 	workspace  string
 	spec       *buildspec.Spec
 	session    runner.Session
@@ -55,7 +56,7 @@ type build struct {
 }
 
 func (r *Room) newBuild(row store.CodeBuildBuild, doc *buildDoc) *build {
-	b := &build{room: r, row: row, arn: doc.Build.Arn, doc: doc, log: newBuildLog(context.Background(), aws.Config{}, "", "", nil)}
+	b := &build{room: r, row: row, arn: doc.Build.Arn, doc: doc, log: buildLog{logstream.New(context.Background(), aws.Config{}, "", "", nil)}}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	return b
 }
@@ -251,7 +252,7 @@ func (b *build) provision(ctx context.Context) result {
 		return result{buildspec.Ended, "INTERNAL_ERROR", "The build's folder could not be made: " + err.Error()}
 	}
 	b.given = map[string]string{}
-	b.log = newBuildLog(ctx, cfg, bd.Logs.GroupName, bd.Logs.StreamName, nil)
+	b.log = buildLog{logstream.New(ctx, cfg, bd.Logs.GroupName, bd.Logs.StreamName, nil)}
 	b.output = &tail{to: b.log}
 	if err := b.credentials(cfg, bd.ServiceRole); err != nil {
 		return result{buildspec.Ended, "INTERNAL_ERROR", "The build's credentials cannot be served: " + err.Error()}
@@ -312,7 +313,7 @@ func (b *build) clear() {
 	if b.release != nil {
 		b.release()
 	}
-	if err := b.log.close(); err != nil {
+	if err := b.log.Close(); err != nil {
 		b.room.deps.Log.Warn("codebuild: log not written", "build", b.row.ID, "error", err)
 		b.change(func(r *record) {
 			p := &r.Phases[len(r.Phases)-1]

@@ -252,7 +252,7 @@ func (b *build) credentials(cfg aws.Config, role string) error {
 	if cfg.Credentials == nil {
 		return nil
 	}
-	uri, token, release, err := b.room.creds.admit(cfg.Credentials, role, b.log.conceal)
+	uri, token, release, err := b.room.creds.admit(cfg.Credentials, role, b.log.Conceal)
 	if err != nil {
 		return err
 	}

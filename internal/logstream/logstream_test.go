@@ -1,4 +1,4 @@
-package codebuild
+package logstream
 
 import (
 	"context"
@@ -56,10 +56,10 @@ func (s *sink) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-func (s *sink) log(secrets ...string) *buildLog {
+func (s *sink) log(secrets ...string) *Writer {
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: new("http://penstock.test"), HTTPClient: &http.Client{Transport: s},
 		Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
-	return newBuildLog(context.Background(), cfg, "g", "s", secrets)
+	return New(context.Background(), cfg, "g", "s", secrets)
 }
 
 // N-11: lines arrive whole and in order however they were written, secrets do not. (A.2)
@@ -70,8 +70,8 @@ func TestLogLines(t *testing.T) {
 	for _, part := range []string{"one\ntw", "o\nthe word is hun", "ter22 and abc\n", "\n", "end hunter22"} {
 		l.Write([]byte(part))
 	}
-	l.printf("agent %s", "hunter22")
-	if err := l.close(); err != nil {
+	l.Line("[Container] agent hunter22")
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(s.messages, "|")
@@ -92,7 +92,7 @@ func TestLogEndlessLine(t *testing.T) {
 		l.Write([]byte(text[9:]))
 		want += len("x000000***")
 	}
-	if err := l.close(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	all := strings.Join(s.messages, "")
@@ -134,7 +134,7 @@ func TestLogFlood(t *testing.T) {
 	l.mu.Unlock()
 	close(s.hold)
 	<-written
-	if err := l.close(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.messages) != lines || s.calls > lines/1000 {
@@ -150,7 +150,7 @@ func TestLogRefused(t *testing.T) {
 	for range 200_000 {
 		l.Write([]byte("a line that is lost, and a long one at that: forty more bytes of text here\n"))
 	}
-	if err := l.close(); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+	if err := l.Close(); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("got %v", err)
 	}
 }
