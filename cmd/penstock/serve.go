@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -48,8 +49,12 @@ before the file.`,
 // settingFlags gives a command a flag for each setting of a server, and a function that
 // makes the configuration of them, the environment and a file.
 func settingFlags(cmd *cobra.Command) func(file string) (app.Config, error) {
-	values := map[string]*string{}
+	values, lists := map[string]*string{}, map[string]*[]string{}
 	for _, s := range app.Settings() {
+		if s.List {
+			lists[s.Name] = cmd.Flags().StringArray(s.Name, nil, s.Usage)
+			continue
+		}
 		values[s.Name] = cmd.Flags().String(s.Name, s.Default, s.Usage)
 		if s.Default == "false" { // --name alone is --name=true
 			cmd.Flags().Lookup(s.Name).NoOptDefVal = "true"
@@ -60,6 +65,11 @@ func settingFlags(cmd *cobra.Command) func(file string) (app.Config, error) {
 		for name, value := range values {
 			if cmd.Flags().Changed(name) {
 				given[name] = *value
+			}
+		}
+		for name, list := range lists {
+			if cmd.Flags().Changed(name) {
+				given[name] = strings.Join(*list, " ")
 			}
 		}
 		return app.Load(given, os.Getenv, file)

@@ -25,14 +25,16 @@ type App struct {
 	log         *slog.Logger
 	credentials Credentials
 
-	lock   *os.File
-	db     *store.DB
-	blobs  *blob.Disk
-	auth   *auth.Auth
-	calls  *calls
-	hub    hub
-	server *http.Server
-	rooms  *rooms
+	lock  *os.File
+	db    *store.DB
+	blobs *blob.Disk
+	auth  *auth.Auth
+	calls *calls
+	// endpoints are the services that are called elsewhere.
+	endpoints *endpoints
+	hub       hub
+	server    *http.Server
+	rooms     *rooms
 	// own is the context of everything that belongs to the system and not to a request.
 	own    context.Context
 	cancel context.CancelFunc
@@ -118,10 +120,18 @@ func (a *App) connect(ctx context.Context) error {
 	// Calls need the door, the door the rooms, and rooms make calls: the last knot is tied
 	// when the door is there.
 	var door http.Handler
-	a.calls = &calls{url: a.URL, client: &http.Client{Transport: &inProcess{
+	var transport http.RoundTripper = &inProcess{
 		base: a.own, log: a.log, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { door.ServeHTTP(w, r) }),
-	}}}
+	}
 	var err error
+	if a.endpoints, err = parseEndpoints(&a.cfg); err != nil {
+		return err
+	}
+	if len(a.endpoints.urls) > 0 {
+		transport = &elsewhere{endpoints: a.endpoints, here: transport, auth: func() *auth.Auth { return a.auth }, network: newNetwork(), log: a.log,
+			credentials: operatorCredentials(&a.cfg, os.Getenv)}
+	}
+	a.calls = &calls{url: a.URL, client: &http.Client{Transport: transport}}
 	if a.rooms, err = a.newRooms(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"penstock/internal/auth"
 	"penstock/internal/engine"
 	"penstock/internal/fault"
+	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 	"penstock/internal/store"
 	"penstock/internal/svc/events"
@@ -80,6 +82,15 @@ func (c *calls) forJob(job *store.JobRow) provider.Env {
 		action.RoleARN, action.From = job.RoleARN, job.PipelineRoleARN
 	}
 	return provider.Env{AWS: c.config(job.Region, action), ArtifactAWS: c.config(job.Region, artifacts)}
+}
+
+// forPoll is config for a look at a source of a pipeline, with the role its action has.
+func (c *calls) forPoll(s *engine.State, a pipeline.Action) aws.Config {
+	in := auth.MintInput{RoleARN: s.Current().RoleARN, SessionName: "polling", InvokedBy: pipelineService, Source: s.ARN()}
+	if a.RoleARN != "" && a.RoleARN != in.RoleARN {
+		in.RoleARN, in.From = a.RoleARN, in.RoleARN
+	}
+	return c.config(cmp.Or(a.Region, s.Region), in)
 }
 
 // forWorker makes the credentials that a worker elsewhere gets with a job: they read its

@@ -24,14 +24,16 @@ type changes struct {
 	conductor *conductor.Conductor
 	log       *slog.Logger
 	limits    pipeline.Limits
+	// elsewhere are the services whose sources are polled instead of telling of changes.
+	elsewhere *endpoints
 
 	mu      sync.Mutex
 	objects map[string]bool // ARNs of objects to look at
 	wake    chan struct{}
 }
 
-func newChanges(db *store.DB, c *conductor.Conductor, log *slog.Logger) *changes {
-	return &changes{db: db, conductor: c, log: log, limits: pipeline.Limits{}.OrDefault(), objects: map[string]bool{}, wake: make(chan struct{}, 1)}
+func newChanges(db *store.DB, c *conductor.Conductor, elsewhere *endpoints, log *slog.Logger) *changes {
+	return &changes{db: db, conductor: c, elsewhere: elsewhere, log: log, limits: pipeline.Limits{}.OrDefault(), objects: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // refUpdated starts the pipelines that watch a branch, and tells the rules of the account.
@@ -108,7 +110,13 @@ func (c *changes) changed(ctx context.Context, resource, detail string, now func
 		return err
 	}
 	for _, id := range watching {
-		if err := c.db.Update(ctx, func(tx *store.Tx) error { return c.start(ctx, tx, id, resource, detail, now) }); err != nil {
+		here := func(ctx context.Context, tx *store.Tx, at *engine.State, s store.Source) (string, error) {
+			if c.elsewhere.has(at, s) {
+				return "", nil // what is here has the name by chance
+			}
+			return now(ctx, tx, s)
+		}
+		if err := c.db.Update(ctx, func(tx *store.Tx) error { return c.start(ctx, tx, id, resource, detail, here) }); err != nil {
 			return err
 		}
 	}
@@ -130,8 +138,8 @@ func (c *changes) pipelines(ctx context.Context, resource, detail string) (ids [
 }
 
 // start starts one pipeline once, also when several of its sources watch the same thing.
-func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
-	s, err := tx.LoadState(ctx, id)
+func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail string, now func(context.Context, *store.Tx, *engine.State, store.Source) (string, error)) error {
+	st, err := tx.LoadState(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -142,7 +150,7 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	ends := pipeline.PollingEnds(last, s.Updated, c.limits)
+	ends := pipeline.PollingEnds(last, st.Updated, c.limits)
 	list, err := tx.SourcesOf(ctx, resource)
 	if err != nil {
 		return err
@@ -152,7 +160,7 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 		if s.PipelineID != id || s.Detail != detail {
 			continue
 		}
-		found, err := now(ctx, tx, s)
+		found, err := now(ctx, tx, st, s)
 		if err != nil {
 			return err
 		}
@@ -173,7 +181,7 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 	if first == "" {
 		return nil
 	}
-	_, err = c.conductor.StepTx(ctx, tx, id, s, engine.Start{
+	_, err = c.conductor.StepTx(ctx, tx, id, st, engine.Start{
 		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first}, Detected: true})
 	if fault.Code(err) != "" {
 		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first, "error", err)

@@ -34,7 +34,7 @@ func TestChanges(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		changes := newChanges(db, c, slog.New(slog.DiscardHandler))
+		changes := newChanges(db, c, &endpoints{}, slog.New(slog.DiscardHandler))
 		change := func(revision string) string {
 			if err := changes.changed(ctx, objectARN+"b/k", "", func(context.Context, *store.Tx, store.Source) (string, error) { return revision, nil }); err != nil {
 				t.Fatal(err)

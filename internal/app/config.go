@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // Config is everything that can be chosen about a server. A field with a setting tag has a
@@ -45,6 +47,8 @@ type Config struct {
 	ConnectionFiles string `setting:"connection-files" usage:"folder under which connections may fetch file:// repositories; none if empty"`
 	// PollInterval is how often repositories that cannot tell of a push are asked.
 	PollInterval string `setting:"poll-interval" usage:"how often repositories in folders of this machine are asked for new commits, like 60s; 0 is never"`
+	// Endpoint is a list of SERVICE=URL, separated by spaces.
+	Endpoint string `setting:"endpoint" list:"true" usage:"SERVICE=URL: send this server's own calls to a service, such as s3, for its account and Region (for every Region if the URL has {region}) to another endpoint, with the credentials of the server's AWS environment or profile; several times for several"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
@@ -56,6 +60,9 @@ type Config struct {
 	// ShareTemp lets builds see the machine's temporary folders, in which they can share
 	// caches; otherwise each has its own where that is possible.
 	ShareTemp bool
+	// EndpointCredentials are for Endpoint; nil takes those of the server's environment, or of
+	// the profile in its shared credentials file.
+	EndpointCredentials aws.CredentialsProvider
 }
 
 // Default is what a server has that nobody configured. Data is empty where the user has no
@@ -117,6 +124,9 @@ func (c *Config) check() error {
 	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||
 		strings.Trim(public.Path, "/") != "" || public.RawQuery != "" || public.User != nil):
 		return fmt.Errorf("--public-url %q: it is like https://penstock.example.org", c.PublicURL)
+	}
+	if _, err := parseEndpoints(c); err != nil {
+		return err
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("--listen %q: it is like 127.0.0.1:7788: %w", c.Listen, err)

@@ -19,23 +19,34 @@ const lookTime = 5 * time.Second
 // maxBackOff is the longest pause after failures.
 const maxBackOff = time.Hour
 
-// A poller asks repositories that cannot tell of a push themselves: those of connections to
-// folders of this machine (S-245). All others tell: the embedded rooms at once, providers by
-// webhooks.
+// A poller asks sources that cannot tell of a change themselves: repositories of connections to
+// folders of this machine, and the branches and objects of other endpoints (S-245). All others
+// tell: the embedded rooms at once, providers by webhooks.
 type poller struct {
 	every   time.Duration
 	db      *store.DB
 	changes *changes
 	// look gives the commit a branch is at, and what finds the files that changed since.
 	look func(ctx context.Context, c store.Connection, repository, branch, since string) (string, codeconnections.Files, error)
+	// away are the sources at other endpoints; nil if there are none.
+	away *away
 	log  *slog.Logger
 	now  func() time.Time
 
 	next map[target]turn
 }
 
-// target is one branch that is polled.
+// target is what is polled: one branch of a connection, or one source action of a pipeline
+// whose service is at another endpoint.
 type target struct{ connection, repository, branch string }
+
+// question is a target that may be due, and how it is asked.
+type question struct {
+	target
+	// fresh says that it has never been looked at.
+	fresh bool
+	ask   func(ctx context.Context) error
+}
 
 // turn is when a target is asked next, and how often it has failed since it answered.
 type turn struct {
@@ -64,33 +75,29 @@ func (p *poller) run(ctx context.Context) {
 
 // round asks every target that is due.
 func (p *poller) round(ctx context.Context) error {
-	targets, conns, err := p.targets(ctx)
+	questions, err := p.questions(ctx)
 	if err != nil {
 		return err
 	}
 	before := p.next
 	p.next = map[target]turn{} // forgets those that are gone
-	for t, rows := range targets {
-		turn := before[t]
-		fresh := false
-		for _, s := range rows {
-			fresh = fresh || s.Seen == ""
-		}
-		if p.now().Before(turn.at) && (turn.failed > 0 || !fresh) {
-			p.next[t] = turn
+	for _, q := range questions {
+		turn := before[q.target]
+		if p.now().Before(turn.at) && (turn.failed > 0 || !q.fresh) {
+			p.next[q.target] = turn
 			continue
 		}
-		if err := p.ask(ctx, conns[t.connection], t, rows); err == nil {
+		if err := q.ask(ctx); err == nil {
 			turn.failed, turn.at = 0, p.now().Add(p.every)
 		} else {
 			turn.failed++
 			turn.at = p.now().Add(backOff(p.every, turn.failed))
-			p.log.Warn("polling: a branch cannot be asked", "repository", t.repository, "branch", t.branch, "again", turn.at, "error", err)
+			p.log.Warn("polling: a source cannot be asked", "source", q.repository, "detail", q.branch, "again", turn.at, "error", err)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.next[t] = turn
+		p.next[q.target] = turn
 	}
 	return nil
 }
@@ -104,6 +111,27 @@ func backOff(every time.Duration, failed int) time.Duration {
 		}
 	}
 	return pause
+}
+
+// questions lists what is polled.
+func (p *poller) questions(ctx context.Context) ([]question, error) {
+	targets, conns, err := p.targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []question
+	for t, rows := range targets {
+		q := question{target: t, ask: func(ctx context.Context) error { return p.ask(ctx, conns[t.connection], t, rows) }}
+		for _, s := range rows {
+			q.fresh = q.fresh || s.Seen == ""
+		}
+		list = append(list, q)
+	}
+	if p.away == nil {
+		return list, nil
+	}
+	others, err := p.away.questions(ctx)
+	return append(list, others...), err
 }
 
 // targets lists the branches to poll with the source actions that follow them.

@@ -61,7 +61,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	}
 	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
 	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
-	r.changes = newChanges(a.db, r.conductor, a.log)
+	r.changes = newChanges(a.db, r.conductor, a.endpoints, a.log)
 	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
 		a.hub.Notify(arn)
 		r.changes.object(arn)
@@ -93,6 +93,9 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		return nil, err
 	}
 	r.poller = &poller{every: every, db: a.db, changes: r.changes, look: connections.Look, log: a.log, now: time.Now}
+	if len(a.endpoints.urls) > 0 {
+		r.poller.away = &away{db: a.db, changes: r.changes, endpoints: a.endpoints, config: a.calls.forPoll}
+	}
 	pipelines := a.newCodePipeline(r)
 	hooks := http.NewServeMux()
 	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)
@@ -143,7 +146,7 @@ func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {
 		return ok && err == nil
 	}
 	return codepipeline.New(codepipeline.Deps{
-		DB: a.db, Conductor: r.conductor, Sources: sources, ArtifactCredentials: a.calls.forWorker, BucketRegion: a.bucketRegion,
+		DB: a.db, Conductor: r.conductor, Sources: a.endpoints.sources, ArtifactCredentials: a.calls.forWorker, BucketRegion: a.bucketRegion,
 		PublicURL: a.URL, EchoSecrets: a.cfg.WebhookSecrets == "echo", GitHub: codepipeline.GitHub{URL: strings.TrimRight(a.cfg.GitHubURL, "/")}, Log: a.log,
 		CanAssume: func(ctx context.Context, role, source string) bool {
 			return yes(a.auth.CanAssumeFor(ctx, role, pipelineService, source))
@@ -154,8 +157,12 @@ func (a *App) newCodePipeline(r *rooms) *codepipeline.Room {
 	})
 }
 
-// bucketRegion tells where an artifact bucket of an account is (S-11).
-func (a *App) bucketRegion(ctx context.Context, account, name string) (region string, ok bool) {
+// bucketRegion tells where an artifact bucket of an account is (S-11). One at another endpoint
+// is taken to be where it is declared to be: only the roles of actions can look.
+func (a *App) bucketRegion(ctx context.Context, account, declared, name string) (region string, ok bool) {
+	if _, away := a.endpoints.of("s3", account, declared); away {
+		return declared, true
+	}
 	err := a.db.View(ctx, func(tx *store.Tx) error {
 		b, err := tx.Bucket(ctx, name)
 		region, ok = b.Region, err == nil && b.Account == account

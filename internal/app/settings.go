@@ -14,7 +14,12 @@ import (
 
 // Setting is one choice of a Config under its name: --name, PENSTOCK_NAME, and the key in
 // the configuration file.
-type Setting struct{ Name, Usage, Default string }
+type Setting struct {
+	Name, Usage, Default string
+	// List says that there may be several, which are separated by spaces: the flag is given
+	// several times, and in the file they are a list or one text.
+	List bool
+}
 
 // Env is the name of the environment variable.
 func (s Setting) Env() string {
@@ -29,7 +34,7 @@ func Settings() []Setting {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if name := f.Tag.Get("setting"); name != "" {
-			list = append(list, Setting{Name: name, Usage: f.Tag.Get("usage"), Default: v.Field(i).String()})
+			list = append(list, Setting{Name: name, Usage: f.Tag.Get("usage"), Default: v.Field(i).String(), List: f.Tag.Get("list") == "true"})
 		}
 	}
 	return list
@@ -100,9 +105,10 @@ func readSettings(file string) (map[string]string, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, errors.New(file + ": it is a map of settings, such as \"listen: 127.0.0.1:7788\"")
 	}
-	names := []string{}
+	names, lists := []string{}, map[string]bool{}
 	for _, s := range Settings() {
 		names = append(names, s.Name)
+		lists[s.Name] = s.List
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -111,6 +117,14 @@ func readSettings(file string) (map[string]string, error) {
 			return nil, fmt.Errorf("%s:%d: there is no setting %q; there are %s", file, key.Line, key.Value, strings.Join(names, ", "))
 		case twice:
 			return nil, fmt.Errorf("%s:%d: the setting %q is there twice", file, key.Line, key.Value)
+		case lists[key.Value] && value.Kind == yaml.SequenceNode:
+			for _, item := range value.Content {
+				if item.Kind != yaml.ScalarNode {
+					return nil, fmt.Errorf("%s:%d: the setting %q is a list of texts", file, item.Line, key.Value)
+				}
+				found[key.Value] += item.Value + " "
+			}
+			continue
 		case value.Kind != yaml.ScalarNode:
 			return nil, fmt.Errorf("%s:%d: the setting %q is a text", file, value.Line, key.Value)
 		}

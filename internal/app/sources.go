@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -17,8 +18,8 @@ const (
 // sources lists what is watched for the sources of a definition: the branches and objects
 // whose action does not switch PollForSourceChanges off (S-237). What is there already
 // counts as seen: creating or updating a pipeline is no change of its sources. Connections
-// tell of events themselves.
-func sources(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error) {
+// tell of events themselves; what is at another endpoint is seen by the first look.
+func (e *endpoints) sources(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error) {
 	var list []store.Source
 	for i := range d.Stages {
 		for _, a := range d.Stages[i].Actions {
@@ -31,12 +32,9 @@ func sources(ctx context.Context, tx *store.Tx, account, region string, d *pipel
 				continue
 			}
 			s := store.Source{Action: a.Name}
+			where := cmp.Or(a.Region, region)
 			switch id.Provider {
 			case "CodeCommit":
-				where := region
-				if a.Region != "" {
-					where = a.Region
-				}
 				s.Resource = "arn:aws:codecommit:" + where + ":" + account + ":" + a.Configuration["RepositoryName"]
 				s.Detail = a.Configuration["BranchName"]
 			case "S3":
@@ -44,9 +42,11 @@ func sources(ctx context.Context, tx *store.Tx, account, region string, d *pipel
 			default:
 				continue
 			}
-			var err error
-			if s.Seen, err = revision(ctx, tx, s); err != nil {
-				return nil, err
+			if _, away := e.of(serviceOf(s), account, where); !away {
+				var err error
+				if s.Seen, err = revision(ctx, tx, s); err != nil {
+					return nil, err
+				}
 			}
 			list = append(list, s)
 		}

@@ -57,7 +57,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		ArtifactCredentials: func(_ context.Context, j engine.Job) (api.AWSSessionCredentials, error) {
 			return api.AWSSessionCredentials{AccessKeyId: "ASIA" + string(j.ID), SecretAccessKey: "s", SessionToken: "t"}, nil
 		},
-		BucketRegion: func(_ context.Context, _, bucket string) (string, bool) { return region, bucket == "artifacts" },
+		BucketRegion: func(_ context.Context, _, _, bucket string) (string, bool) { return region, bucket == "artifacts" },
 		Sources: func(context.Context, *store.Tx, string, string, *pipeline.Declaration) ([]store.Source, error) {
 			return nil, nil
 		},

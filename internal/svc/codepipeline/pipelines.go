@@ -118,7 +118,7 @@ func (r *Room) checkBuckets(ctx context.Context, c auth.Caller, d *pipeline.Decl
 	}
 	for _, region := range slices.Sorted(maps.Keys(stores)) {
 		location := stores[region].Location
-		switch at, ok := r.BucketRegion(ctx, c.Account, location); {
+		switch at, ok := r.BucketRegion(ctx, c.Account, region, location); {
 		case !ok:
 			return fault.New("InvalidStructureException", "The artifact bucket '%s' does not exist or does not belong to account '%s'. Create it first.", location, c.Account)
 		case at != region:

@@ -29,9 +29,9 @@ type Deps struct {
 	// ArtifactCredentials makes credentials that can read the inputs and write the outputs
 	// of one job and nothing else (S-310).
 	ArtifactCredentials func(ctx context.Context, job engine.Job) (api.AWSSessionCredentials, error)
-	// BucketRegion gives the Region of an artifact bucket the account can use, or false
-	// (S-11). Nil skips the check.
-	BucketRegion func(ctx context.Context, account, bucket string) (region string, ok bool)
+	// BucketRegion gives the Region of an artifact bucket the account can use, which is
+	// declared for one, or false (S-11). Nil skips the check.
+	BucketRegion func(ctx context.Context, account, declared, bucket string) (region string, ok bool)
 	// Sources lists what to watch for the sources of a definition, with what is there now
 	// as seen (S-237).
 	Sources func(ctx context.Context, tx *store.Tx, account, region string, d *pipeline.Declaration) ([]store.Source, error)
