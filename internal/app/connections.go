@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"penstock/internal/engine"
 	"penstock/internal/fault"
@@ -17,6 +16,7 @@ import (
 	"penstock/internal/store"
 	"penstock/internal/svc/codeconnections"
 	"penstock/internal/svc/codeconnections/fetch"
+	"penstock/internal/svc/codepipeline"
 )
 
 // newConnections makes the room of connections to Git providers.
@@ -34,9 +34,6 @@ func (a *App) newConnections(r *rooms) (*codeconnections.Room, error) {
 	return codeconnections.New(codeconnections.Deps{DB: a.db, Fetch: f, AWS: a.calls.asCaller, PublicURL: a.URL, Event: r.changes.gitEvent, Log: a.log}), nil
 }
 
-// keepDeliveries is how long the delivery of a Git event is remembered.
-const keepDeliveries = 30 * 24 * time.Hour
-
 // gitEvent starts the pipelines that an event in a repository behind a connection starts
 // (S-242, S-255…S-269), each at most once for a delivery. When it returns nil they have
 // started. The lines say what came of the event for each pipeline that has a source action
@@ -47,7 +44,7 @@ func (c *changes) gitEvent(ctx context.Context, delivery string, files codeconne
 		if delivery == "" {
 			return true, nil
 		}
-		return tx.TakeDelivery(ctx, id, hex.EncodeToString(sum[:]), keepDeliveries)
+		return tx.TakeDelivery(ctx, id, hex.EncodeToString(sum[:]), codepipeline.KeepDeliveries)
 	})
 }
 

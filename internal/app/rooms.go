@@ -23,6 +23,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 	"penstock/internal/provider/all"
+	"penstock/internal/retention"
 	"penstock/internal/store"
 	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codecommit"
@@ -50,6 +51,7 @@ type rooms struct {
 	worker     *worker.Worker
 	changes    *changes
 	poller     *poller
+	keeper     *retention.Keeper
 	hooks      http.Handler
 }
 
@@ -96,6 +98,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if len(a.endpoints.urls) > 0 {
 		r.poller.away = &away{db: a.db, changes: r.changes, endpoints: a.endpoints, config: a.calls.forPoll}
 	}
+	r.keeper = a.newKeeper()
 	pipelines := a.newCodePipeline(r)
 	hooks := http.NewServeMux()
 	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)
@@ -191,25 +194,4 @@ func (a *App) deliver(room *events.Room) func(context.Context, []store.Outgoing)
 		}
 		return room.Take(ctx, list)
 	}
-}
-
-const (
-	// sweepAge is longer than any upload takes from its last byte to its commit.
-	sweepAge = 6 * time.Hour
-	// settle is how long the server has been up before it looks for what a crash left.
-	settle = time.Minute
-)
-
-// sweep deletes bytes that a crash left without a name, once a start.
-func (a *App) sweep(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-time.After(settle):
-	}
-	n, err := a.rooms.s3.Sweep(ctx, sweepAge)
-	if n > 0 {
-		a.log.Info("s3: deleted bytes that belonged to nothing", "blobs", n)
-	}
-	return err
 }

@@ -29,6 +29,11 @@ const (
 // AckWindow is how long a worker elsewhere may take to acknowledge a job (S-306, Q-27).
 const AckWindow = 60 * time.Second
 
+// KeepJobs is how long a job that ended is known. Whoever reports on it later than that is
+// told that there is none, instead of that it has ended (S-315): a worker that was cut off for
+// a weekend is told why its result does not count.
+const KeepJobs = 72 * time.Hour
+
 // Config says what a Conductor works with.
 type Config struct {
 	DB *store.DB

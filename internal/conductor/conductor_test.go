@@ -327,6 +327,16 @@ func TestReportRefusals(t *testing.T) {
 		if err := w.Report(t.Context(), id, yes, ok); fault.Code(err) != "InvalidJobStateException" { // S-315
 			t.Errorf("twice: %v", err)
 		}
+		w.update(func(ctx context.Context, tx *store.Tx) error { // as after KeepJobs
+			n, err := tx.Perish(ctx, store.EndedJobs, tx.Now().Add(time.Hour), 9)
+			if n != 1 {
+				t.Errorf("%d jobs had ended", n)
+			}
+			return err
+		})
+		if err := w.Report(t.Context(), id, yes, ok); fault.Code(err) != "JobNotFoundException" {
+			t.Errorf("forgotten: %v", err)
+		}
 		w.update(func(ctx context.Context, tx *store.Tx) error { return w.DeleteTx(ctx, tx, "id of p") })
 		if err := w.Report(t.Context(), id, yes, ok); fault.Code(err) != "JobNotFoundException" {
 			t.Errorf("deleted: %v", err)

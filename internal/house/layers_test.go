@@ -51,6 +51,7 @@ var layers = []layer{
 	{"internal/courier", "store fault", ""},
 	// logs of what runs, which the rooms of builds and functions share
 	{"internal/logstream", "", "sdk"},
+	{"internal/retention", "store fault", ""},
 	{"internal/worker", "conductor engine provider store artifact pipeline fault", "sync sdk"},
 
 	// hands

@@ -28,7 +28,8 @@ type Limits struct {
 	// PollIdle is how long a pipeline may be without an execution before it is polled no
 	// longer (S-246).
 	PollIdle time.Duration
-	// History is how long executions stay in the history (S-78).
+	// History is how long executions stay in the history, from their start (S-78). Twelve
+	// months are 366 days, lest they be too short.
 	History time.Duration
 	// OutputVariablesBytes and ResolvedConfigurationBytes bound one action (S-79, S-80).
 	OutputVariablesBytes, ResolvedConfigurationBytes int
@@ -58,7 +59,7 @@ func (l Limits) OrDefault() Limits {
 	l.ParallelActions = cmp.Or(l.ParallelActions, 5)
 	l.Continuation = cmp.Or(l.Continuation, 30*time.Second)
 	l.PollIdle = cmp.Or(l.PollIdle, 30*24*time.Hour)
-	l.History = cmp.Or(l.History, 365*24*time.Hour)
+	l.History = cmp.Or(l.History, 366*24*time.Hour)
 	l.OutputVariablesBytes = cmp.Or(l.OutputVariablesBytes, 122880)
 	l.ResolvedConfigurationBytes = cmp.Or(l.ResolvedConfigurationBytes, 100<<10)
 	l.S3SourceBytes = cmp.Or(l.S3SourceBytes, 7<<30)

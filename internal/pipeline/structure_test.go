@@ -106,7 +106,7 @@ func TestLimits(t *testing.T) {
 		Pipelines: 1000, PollingPipelines: 300, Webhooks: 300, CustomActionTypes: 50,
 		Stages: 50, ActionsPerStage: 50, Actions: 1000, Variables: 50, Triggers: 50, TriggersBytes: 204800,
 		ConfigurationValue: 50000, QueryableValue: 20, ConcurrentExecutions: 50, ParallelActions: 5,
-		Continuation: 30 * time.Second, PollIdle: 30 * 24 * time.Hour, History: 365 * 24 * time.Hour, OutputVariablesBytes: 122880, ResolvedConfigurationBytes: 102400,
+		Continuation: 30 * time.Second, PollIdle: 30 * 24 * time.Hour, History: 366 * 24 * time.Hour, OutputVariablesBytes: 122880, ResolvedConfigurationBytes: 102400,
 		S3SourceBytes: 7 << 30, GitSourceBytes: 1 << 30, DeployFiles: 100000, Tags: 50,
 	}
 	if diff := cmp.Diff(want, Limits{}.OrDefault()); diff != "" {

@@ -10,9 +10,6 @@ import (
 	"penstock/internal/pipeline"
 )
 
-// retention is how far back history is shown (S-78).
-const retention = 366 * 24 * time.Hour
-
 // Execution gives one execution of a pipeline, live or past; ErrNotFound if there is none.
 func (tx *Tx) Execution(ctx context.Context, id string, execution pipeline.ExecutionID) (*engine.Execution, error) {
 	d, err := first(all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND id = $2`, []any{id, string(execution)}, scanExecution))
@@ -72,7 +69,7 @@ func (tx *Tx) ListExecutions(ctx context.Context, id string, before int64, stage
 	if before == 0 {
 		before = 1 << 62
 	}
-	since := micros(tx.Now().Add(-retention))
+	since := micros(tx.Now().Add(-tx.db.history))
 	if stage == "" {
 		return all(ctx, tx, `SELECT doc FROM execution WHERE pipeline_id = $1 AND start_order < $2 AND started > $3
 			ORDER BY start_order DESC LIMIT $4`, []any{id, before, since, limit}, scanShallow)
@@ -110,7 +107,7 @@ func (tx *Tx) listRuns(ctx context.Context, table, id string, execution pipeline
 	if before == 0 {
 		before = 1 << 62
 	}
-	since := micros(tx.Now().Add(-retention))
+	since := micros(tx.Now().Add(-tx.db.history))
 	if execution == "" {
 		return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND number < $2 AND started > $3
 			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.ActionRun])

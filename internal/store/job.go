@@ -67,7 +67,7 @@ func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, qu
 
 // EndJob records the final status of a job.
 func (tx *Tx) EndJob(ctx context.Context, id pipeline.JobID, status engine.JobStatus) error {
-	_, err := tx.exec(ctx, `UPDATE job SET status = $2, node = '', lease_until = 0 WHERE id = $1`, string(id), string(status))
+	_, err := tx.exec(ctx, `UPDATE job SET status = $2, node = '', lease_until = 0, ended = $3 WHERE id = $1`, string(id), string(status), micros(tx.Now()))
 	return err
 }
 

@@ -52,6 +52,14 @@ func (g *LogGroup) dest(created *int64) []any {
 	return []any{&g.ID, &g.Account, &g.Region, &g.Name, created, &g.Retention, &g.Doc}
 }
 
+func scanLogGroup(rows *sql.Rows) (LogGroup, error) {
+	var g LogGroup
+	var created int64
+	err := rows.Scan(g.dest(&created)...)
+	g.Created = time.UnixMicro(created).UTC()
+	return g, err
+}
+
 // GetLogGroup reads a group; ErrNotFound if there is none.
 func (tx *Tx) GetLogGroup(ctx context.Context, account, region, name string) (LogGroup, error) {
 	var g LogGroup
@@ -66,13 +74,7 @@ func (tx *Tx) GetLogGroup(ctx context.Context, account, region, name string) (Lo
 func (tx *Tx) ListLogGroups(ctx context.Context, account, region, prefix string, page Keyset) ([]LogGroup, error) {
 	return all(ctx, tx, `SELECT `+groupColumns+` FROM log_group WHERE account = $1 AND region = $2 AND name > $3
 		AND name >= $4 AND name < $5 ORDER BY name LIMIT $6`,
-		[]any{account, region, page.After, prefix, prefix + "\U0010FFFF", page.Limit}, func(rows *sql.Rows) (LogGroup, error) {
-			var g LogGroup
-			var created int64
-			err := rows.Scan(g.dest(&created)...)
-			g.Created = time.UnixMicro(created).UTC()
-			return g, err
-		})
+		[]any{account, region, page.After, prefix, prefix + "\U0010FFFF", page.Limit}, scanLogGroup)
 }
 
 // DeleteLogGroup removes a group with its streams and events.
@@ -229,10 +231,26 @@ func (tx *Tx) GroupLogBatches(ctx context.Context, groupID string, streams []str
 	})
 }
 
-// ExpireLogs removes the batches of a group that ended before a time in milliseconds.
-func (tx *Tx) ExpireLogs(ctx context.Context, groupID string, before int64) error {
-	_, err := tx.exec(ctx, `DELETE FROM log_batch WHERE group_id = $1 AND first_event < $2 AND last_event < $2`, groupID, before)
-	return err
+// Oldest is the first millisecond of which a group has events still.
+func (g LogGroup) Oldest(now time.Time) int64 {
+	if g.Retention == 0 {
+		return 0
+	}
+	return now.Add(-time.Duration(g.Retention) * 24 * time.Hour).UnixMilli()
+}
+
+// ExpiringLogGroups gives up to limit groups of all accounts that do not keep their events
+// for ever, by id, those after the id given.
+func (tx *Tx) ExpiringLogGroups(ctx context.Context, after string, limit int) ([]LogGroup, error) {
+	return all(ctx, tx, `SELECT `+groupColumns+` FROM log_group WHERE id > $1 AND retention > 0 ORDER BY id LIMIT $2`, []any{after, limit}, scanLogGroup)
+}
+
+// ExpireLogs removes up to limit batches of a group all of whose events are older than it
+// keeps, and says how many it did.
+func (tx *Tx) ExpireLogs(ctx context.Context, g LogGroup, limit int) (int, error) {
+	n, err := tx.exec(ctx, `DELETE FROM log_batch WHERE (stream_id, number) IN (SELECT stream_id, number FROM log_batch
+		WHERE group_id = $1 AND first_event < $2 AND last_event < $2 ORDER BY first_event LIMIT $3)`, g.ID, g.Oldest(tx.Now()), limit)
+	return int(n), err
 }
 
 // EndOfTime is later than any event.

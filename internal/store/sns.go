@@ -81,16 +81,18 @@ type Subscription struct {
 	Account, Region, Topic string
 	Endpoint               string
 	Confirmed              bool
-	Doc                    string
+	// Asked is when it was last asked to be confirmed.
+	Asked time.Time
+	Doc   string
 }
 
-const subscriptionColumns = `id, account, region, topic, endpoint, confirmed, doc`
+const subscriptionColumns = `id, account, region, topic, endpoint, confirmed, asked, doc`
 
 func scanSubscription(rows *sql.Rows) (Subscription, error) {
 	var s Subscription
-	var confirmed int64
-	err := rows.Scan(&s.ID, &s.Account, &s.Region, &s.Topic, &s.Endpoint, &confirmed, &s.Doc)
-	s.Confirmed = confirmed == 1
+	var confirmed, asked int64
+	err := rows.Scan(&s.ID, &s.Account, &s.Region, &s.Topic, &s.Endpoint, &confirmed, &asked, &s.Doc)
+	s.Confirmed, s.Asked = confirmed == 1, fromMicros(asked)
 	return s, err
 }
 
@@ -100,9 +102,9 @@ func (tx *Tx) PutSubscription(ctx context.Context, s Subscription) error {
 	if s.Confirmed {
 		confirmed = 1
 	}
-	_, err := tx.exec(ctx, `INSERT INTO sns_subscription (`+subscriptionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (id) DO UPDATE SET confirmed = excluded.confirmed, doc = excluded.doc`,
-		s.ID, s.Account, s.Region, s.Topic, s.Endpoint, confirmed, s.Doc)
+	_, err := tx.exec(ctx, `INSERT INTO sns_subscription (`+subscriptionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO UPDATE SET confirmed = excluded.confirmed, asked = excluded.asked, doc = excluded.doc`,
+		s.ID, s.Account, s.Region, s.Topic, s.Endpoint, confirmed, micros(s.Asked), s.Doc)
 	return err
 }
 

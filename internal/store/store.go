@@ -13,6 +13,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"penstock/internal/pipeline"
 )
 
 // Durability says when an Update is answered. It concerns SQLite only: PostgreSQL's
@@ -45,6 +48,8 @@ type Config struct {
 	Clock func() time.Time
 	// Durability defaults to Full.
 	Durability Durability
+	// History is how far back history goes (S-78); 0 is the published quota.
+	History time.Duration
 	// MaxConns bounds the readers of SQLite or the connections to PostgreSQL; 0 chooses.
 	MaxConns int
 	// Log gets the few things no caller can be told, such as a lost listening
@@ -55,6 +60,7 @@ type Config struct {
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	clock   func() time.Time
+	history time.Duration
 	log     *slog.Logger
 	dialect dialect
 	backend backend
@@ -100,7 +106,7 @@ type Stats struct {
 // brings its tables up to date. It refuses a database that a newer penstock has opened,
 // and a SQLite file that another process has open.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	db := &DB{clock: cfg.Clock, log: cfg.Log}
+	db := &DB{clock: cfg.Clock, history: cmp.Or(cfg.History, pipeline.Limits{}.OrDefault().History), log: cfg.Log}
 	if db.clock == nil {
 		db.clock = time.Now
 	}
@@ -173,6 +179,9 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 // use: what can wait for space must be refused with [ErrFull], so that the room lasts for
 // what cannot.
 func (db *DB) Full() bool { return db.backend.full() }
+
+// History is how far back history goes (S-78).
+func (db *DB) History() time.Duration { return db.history }
 
 // Stats gives the counts so far.
 func (db *DB) Stats() Stats {

@@ -28,6 +28,9 @@ import (
 	"penstock/internal/store"
 )
 
+// KeepBuilds is how long the history of a build is kept: a year.
+const KeepBuilds = 366 * 24 * time.Hour
+
 // Deps are what the room needs of the server.
 type Deps struct {
 	DB     *store.DB

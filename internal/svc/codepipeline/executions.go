@@ -13,8 +13,8 @@ import (
 	"penstock/internal/store"
 )
 
-// tokenWindow is how long a clientRequestToken is remembered (S-103, Q-9).
-const tokenWindow = 24 * time.Hour
+// TokenWindow is how long a clientRequestToken is remembered (S-103, Q-9).
+const TokenWindow = 24 * time.Hour
 
 // eventService is for whom the server itself calls when an event rule starts a pipeline. The
 // session then tells the rule.
@@ -70,7 +70,7 @@ func (r *Room) StartPipelineExecution(ctx context.Context, in *api.StartPipeline
 		if in.ClientRequestToken == "" {
 			return nil
 		}
-		return tx.PutStartToken(ctx, p.ID, store.StartToken{Token: in.ClientRequestToken, Execution: id, Arguments: string(args)}, tokenWindow)
+		return tx.PutStartToken(ctx, p.ID, store.StartToken{Token: in.ClientRequestToken, Execution: id, Arguments: string(args)}, TokenWindow)
 	})
 	if err != nil {
 		return nil, err

@@ -39,8 +39,8 @@ const (
 	deliveryTime = 30 * time.Second
 	// turnTime is how long a delivery waits for others.
 	turnTime = 10 * time.Second
-	// keepDeliveries is how long the id of a delivery is remembered.
-	keepDeliveries = 30 * 24 * time.Hour
+	// KeepDeliveries is how long the id of a delivery is remembered.
+	KeepDeliveries = 30 * 24 * time.Hour
 )
 
 // reply is how a delivery is answered: a status and a line for whoever sent it.
@@ -159,7 +159,7 @@ func (r *Room) trigger(ctx context.Context, hook store.Webhook, d *api.WebhookDe
 			return nil
 		}
 		if id := header.Get("X-Github-Delivery"); id != "" {
-			fresh, err := tx.TakeDelivery(ctx, hook.Token, digest(id), keepDeliveries)
+			fresh, err := tx.TakeDelivery(ctx, hook.Token, digest(id), KeepDeliveries)
 			if err != nil {
 				return err
 			}

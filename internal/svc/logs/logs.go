@@ -14,7 +14,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	api "penstock/internal/api/logs"
 	"penstock/internal/auth"
@@ -237,27 +236,8 @@ func (r *Room) retain(ctx context.Context, action, name string, days int) error 
 			return err
 		}
 		g.Retention = days
-		if err := tx.SetLogGroup(ctx, g); err != nil {
-			return err
-		}
-		return expire(ctx, tx, g)
+		return tx.SetLogGroup(ctx, g) // what is older is not shown; it goes when the server tidies up
 	})
-}
-
-// expire removes what a group no longer keeps.
-func expire(ctx context.Context, tx *store.Tx, g store.LogGroup) error {
-	if g.Retention == 0 {
-		return nil
-	}
-	return tx.ExpireLogs(ctx, g.ID, oldest(tx, g))
-}
-
-// oldest is the first millisecond a group still shows.
-func oldest(tx *store.Tx, g store.LogGroup) int64 {
-	if g.Retention == 0 {
-		return 0
-	}
-	return tx.Now().Add(-time.Duration(g.Retention) * 24 * time.Hour).UnixMilli()
 }
 
 // TagResource implements the API; only groups have tags here.

@@ -74,7 +74,7 @@ func (r *Room) GetLogEvents(ctx context.Context, in *api.GetLogEventsInput) (*ap
 		if err != nil {
 			return err
 		}
-		q.start = max(q.start, oldest(tx, g))
+		q.start = max(q.start, g.Oldest(tx.Now()))
 		found, err = q.stream(ctx, tx, s.ID, forward, position)
 		return err
 	})
@@ -206,7 +206,7 @@ func (r *Room) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsInput
 				return noStream(err)
 			}
 		}
-		start = max(start, oldest(tx, g))
+		start = max(start, g.Oldest(tx.Now()))
 		out = &api.FilterLogEventsOutput{Events: []api.FilteredLogEvent{}, SearchedLogStreams: []api.SearchedLogStream{}}
 		size, scanned := 0, 0
 		for {

@@ -35,7 +35,7 @@ func (r *Room) CreateLogStream(ctx context.Context, in *api.CreateLogStreamInput
 		case !added:
 			return fault.New("ResourceAlreadyExistsException", "The specified log stream already exists")
 		}
-		return expire(ctx, tx, g)
+		return nil
 	})
 }
 
@@ -208,7 +208,7 @@ func (r *Room) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (*ap
 func accept(tx *store.Tx, g store.LogGroup, in []api.InputLogEvent, out *api.PutLogEventsOutput) []event {
 	newest := tx.Now().Add(tooNew).UnixMilli()
 	first := tx.Now().Add(-tooOld).UnixMilli()
-	kept := oldest(tx, g)
+	kept := g.Oldest(tx.Now())
 	var list []event
 	info := &api.RejectedLogEventsInfo{}
 	for i, e := range in {

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// confirmTime is how long a subscription may wait to be confirmed.
-	confirmTime = 3 * 24 * time.Hour
+	// ConfirmTime is how long a subscription may wait to be confirmed; then it is removed.
+	ConfirmTime = 48 * time.Hour
 	// maxSubscriptions is how many a topic has.
 	maxSubscriptions = 10_000
 	maxEndpoint      = 2048
@@ -64,7 +64,7 @@ func put(ctx context.Context, tx *store.Tx, s store.Subscription, doc subscripti
 	if err != nil {
 		return err
 	}
-	s.Doc = string(text)
+	s.Doc, s.Asked = string(text), doc.Asked
 	return tx.PutSubscription(ctx, s)
 }
 
@@ -259,7 +259,7 @@ func (r *Room) ConfirmSubscription(ctx context.Context, in *wire.ConfirmSubscrip
 		case s.Confirmed:
 			out.SubscriptionArn = subscriptionARN(s)
 			return nil
-		case tx.Now().Sub(doc.Asked) > confirmTime:
+		case tx.Now().Sub(doc.Asked) > ConfirmTime:
 			return invalid("Token: it has expired; subscribe again")
 		}
 		signed := c.AccessKeyID != ""
