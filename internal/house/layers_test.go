@@ -35,6 +35,9 @@ var layers = []layer{
 	{"internal/cron", "fault", ""},
 	// event patterns and filter policies, which two rooms share
 	{"internal/pattern", "fault", ""},
+	// files that hold definitions: text with places, and what it means
+	{"internal/template", "fault", "yaml"},
+	{"internal/definition", "template pipeline fault", "yaml"},
 	{"internal/engine", "pipeline fault", ""},
 
 	// memory
@@ -88,7 +91,7 @@ var layers = []layer{
 	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/demo", "app watch fault", "sdk exec"},
 	{"internal/house", "", ""},
-	{"cmd/penstock", "app demo watch fault", "sdk cobra term yaml exec sys"},
+	{"cmd/penstock", "app definition demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
 	{"bench", "app conductor engine worker provider store pipeline fault", "sdk exec"},
 }

@@ -25,6 +25,9 @@ type Env struct {
 	Previous *Declaration
 	// StrictPipelineType takes an absent pipelineType for V1 instead of inferring V2.
 	StrictPipelineType bool
+	// At, if not nil, is given the path of the stage, action or rule that an error speaks of
+	// (W-22), for who shows the place in a text.
+	At *string
 	// StrictTriggers refuses combinations of filters that AWS does not document.
 	StrictTriggers bool
 }
@@ -79,6 +82,14 @@ const (
 func violation(path, phrase string, args ...any) error {
 	return fault.New(invalidValue, "1 validation error detected: Value at '%s' failed to satisfy constraint: %s",
 		path, fmt.Sprintf(phrase, args...))
+}
+
+// at tells the place of an error, unless one nearer to it has been told.
+func (v *validator) at(err error, path string, args ...any) error {
+	if err != nil && v.env.At != nil && *v.env.At == "" {
+		*v.env.At = fmt.Sprintf(path, args...)
+	}
+	return err
 }
 
 const (

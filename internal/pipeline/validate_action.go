@@ -13,7 +13,7 @@ func (v *validator) actions() error {
 	for i := range v.d.Stages {
 		for j := range v.d.Stages[i].Actions {
 			if err := v.action(i, j); err != nil {
-				return err
+				return v.at(err, "pipeline.stages.%d.member.actions.%d.member", i+1, j+1)
 			}
 		}
 	}

@@ -16,11 +16,11 @@ func (v *validator) stages() error {
 	for i := range v.d.Stages {
 		s := &v.d.Stages[i]
 		if seen[s.Name] {
-			return fault.New(invalidStage, "Stage name '%s' is used more than once", s.Name)
+			return v.at(fault.New(invalidStage, "Stage name '%s' is used more than once", s.Name), "pipeline.stages.%d.member", i+1)
 		}
 		seen[s.Name] = true
 		if err := v.stage(i, s); err != nil {
-			return err
+			return v.at(err, "pipeline.stages.%d.member", i+1)
 		}
 	}
 	return nil
@@ -39,7 +39,8 @@ func (v *validator) stage(i int, s *Stage) error {
 	names := make(map[string]bool, len(s.Actions))
 	for j := range s.Actions {
 		if name := s.Actions[j].Name; names[name] {
-			return fault.New(invalidStage, "Action name '%s' is used more than once in stage '%s'", name, s.Name)
+			return v.at(fault.New(invalidStage, "Action name '%s' is used more than once in stage '%s'", name, s.Name),
+				"pipeline.stages.%d.member.actions.%d.member", i+1, j+1)
 		}
 		names[s.Actions[j].Name] = true
 	}
@@ -175,7 +176,7 @@ func (v *validator) gate(i int, s *Stage, g gate) error {
 		seen[r.Name] = true
 		path := fmt.Sprintf("pipeline.stages.%d.member.%s.conditions.1.member.rules.%d.member", i+1, g.name, k+1)
 		if err := v.rule(path, s, r, c.Result, at); err != nil {
-			return err
+			return v.at(err, "%s", path)
 		}
 	}
 	return nil

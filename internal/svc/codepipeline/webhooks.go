@@ -41,7 +41,7 @@ func (r *Room) PutWebhook(ctx context.Context, in *api.PutWebhookInput) (*api.Pu
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWebhook(&d); err != nil {
+	if err := CheckWebhook(&d); err != nil {
 		return nil, err
 	}
 	given, err := r.readTags(in.Tags, arn)
@@ -94,8 +94,8 @@ func (r *Room) PutWebhook(ctx context.Context, in *api.PutWebhookInput) (*api.Pu
 	return &api.PutWebhookOutput{Webhook: &item}, nil
 }
 
-// checkWebhook holds a definition to S-249 and S-250.
-func checkWebhook(d *api.WebhookDefinition) error {
+// CheckWebhook holds a definition that has the form of the model to S-249 and S-250.
+func CheckWebhook(d *api.WebhookDefinition) error {
 	given := api.WebhookAuthConfiguration{}
 	if d.AuthenticationConfiguration != nil {
 		given = *d.AuthenticationConfiguration
