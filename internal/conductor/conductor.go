@@ -24,6 +24,7 @@ const (
 	topicJobs   = "jobs"
 	topicTimers = "timers"
 	topicOutbox = "outbox"
+	topicAborts = "aborts"
 )
 
 // AckWindow is how long a worker elsewhere may take to acknowledge a job (S-306, Q-27).
@@ -208,6 +209,7 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 	case engine.EndJob:
 		if effect.Abort {
 			tx.AfterCommit(func() { c.abort(effect.ID) })
+			tx.Wake(topicAborts)
 		}
 		return tx.EndJob(ctx, effect.ID, effect.Status)
 	case engine.Wake:
@@ -267,6 +269,20 @@ func (c *Conductor) OnAbort(id pipeline.JobID, stop context.CancelFunc) (forget 
 
 // Jobs gives a channel that is signalled when jobs may have become available.
 func (c *Conductor) Jobs() (wake <-chan struct{}, stop func()) { return c.db.Subscribe(topicJobs) }
+
+// Aborts gives a channel that is signalled when jobs may have been aborted, here or on another
+// node.
+func (c *Conductor) Aborts() (wake <-chan struct{}, stop func()) {
+	return c.db.Subscribe(topicAborts)
+}
+
+// Release lets the jobs go that a node holds which ends, so that another need not wait.
+func (c *Conductor) Release(ctx context.Context, node string) error {
+	return c.db.Update(ctx, func(tx *store.Tx) error {
+		tx.Wake(topicJobs)
+		return tx.ReleaseLeases(ctx, node)
+	})
+}
 
 // Report applies a report on a job by the worker that holds it. mine says, from the job as
 // stored, whether the reporter still holds it; if it does not, the report is refused (S-315).

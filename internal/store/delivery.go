@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
@@ -44,6 +45,10 @@ func (tx *Tx) InsertDelivery(ctx context.Context, d Delivery) error {
 	return err
 }
 
+// isFresh is a lane that nobody tried and nobody holds, and so is due, and that is not due yet:
+// the clock was set back.
+const isFresh = `due > $2 AND attempts = 0 AND held = 0`
+
 // ClaimDeliveries takes the first of each lane that is due, at most limit, but none for the
 // busy targets. A lane that is neither finished nor put off is due again after the lease.
 func (tx *Tx) ClaimDeliveries(ctx context.Context, queue string, busy []string, limit int, lease time.Duration) ([]Delivery, error) {
@@ -54,12 +59,19 @@ func (tx *Tx) ClaimDeliveries(ctx context.Context, queue string, busy []string, 
 		names, args = inList(args, busy)
 		except = ` AND target NOT IN ` + names
 	}
-	lanes, err := all(ctx, tx, `SELECT lane, target, fence, attempts FROM delivery_lane WHERE queue = $1 AND due <= $2`+except+`
-		ORDER BY due LIMIT $3`+tx.skipLocked(), args, func(rows *sql.Rows) (d Delivery, err error) {
-		return d, rows.Scan(&d.Lane, &d.Target, &d.Fence, &d.Attempts)
-	})
-	if err != nil {
-		return nil, err
+	var lanes []Delivery
+	for _, when := range []string{`due <= $2`, isFresh} {
+		args[2] = limit - len(lanes)
+		found, err := all(ctx, tx, `SELECT lane, target, fence, attempts FROM delivery_lane WHERE queue = $1 AND `+when+except+`
+			ORDER BY due LIMIT $3`+tx.skipLocked(), args, func(rows *sql.Rows) (d Delivery, err error) {
+			return d, rows.Scan(&d.Lane, &d.Target, &d.Fence, &d.Attempts)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if lanes = append(lanes, found...); len(lanes) == limit {
+			break
+		}
 	}
 	for i := range lanes {
 		d := &lanes[i]
@@ -88,8 +100,21 @@ func (tx *Tx) NextDeliveryAt(ctx context.Context, queue string, busy []string) (
 		except = ` AND target NOT IN ` + names
 	}
 	var at int64
-	err := tx.one(ctx, `SELECT COALESCE(MIN(due), 0) FROM delivery_lane WHERE queue = $1`+except, args, &at)
-	return fromMicros(at), err
+	if err := tx.one(ctx, `SELECT COALESCE(MIN(due), 0) FROM delivery_lane WHERE queue = $1`+except, args, &at); err != nil || at <= micros(tx.Now()) {
+		return fromMicros(at), err
+	}
+	except, args = "", []any{queue, micros(tx.Now())}
+	if len(busy) > 0 {
+		var names string
+		names, args = inList(args, busy)
+		except = ` AND target NOT IN ` + names
+	}
+	var one int
+	err := tx.one(ctx, `SELECT 1 FROM delivery_lane WHERE queue = $1 AND `+isFresh+except+` LIMIT 1`, args, &one)
+	if errors.Is(err, ErrNotFound) {
+		return fromMicros(at), nil
+	}
+	return tx.Now(), err
 }
 
 // FinishDelivery removes a claimed delivery, done or given up; the next of its lane is due.

@@ -203,3 +203,60 @@ func TestEventsAndTopics(t *testing.T) {
 		}
 	})
 }
+
+// After the clock was set back, what waited for nothing but its turn is due, and what was put
+// off or is held is not.
+func TestDeliveriesWhenTheClockIsSetBack(t *testing.T) {
+	eachAt(t, func(t *testing.T, db *store.DB, c *clock) {
+		ctx := t.Context()
+		claim := func() (ids []string) {
+			t.Helper()
+			var at time.Time
+			if err := db.View(ctx, func(tx *store.Tx) (err error) {
+				at, err = tx.NextDeliveryAt(ctx, "q", []string{"busy"})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			now := c.now
+			inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
+				list, err := tx.ClaimDeliveries(ctx, "q", []string{"busy"}, 10, time.Minute)
+				for _, d := range list {
+					ids = append(ids, d.ID)
+					if d.ID == "off" && d.Attempts == 0 {
+						if err := tx.DeferDelivery(ctx, d, now.Add(time.Minute)); err != nil {
+							return err
+						}
+					}
+				}
+				return err
+			})
+			if due := !at.IsZero() && !at.After(now); due != (len(ids) > 0) {
+				t.Errorf("%v due at %s, now %s", ids, at, now)
+			}
+			return ids
+		}
+		for _, lane := range []string{"off", "held", "fresh", "busy"} {
+			inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertDelivery(ctx, store.Delivery{Queue: "q", ID: lane, Lane: lane, Target: lane})
+			})
+			if lane == "held" {
+				if got := claim(); !slices.Equal(got, []string{"off", "held"}) {
+					t.Fatal(got)
+				}
+				c.pass(time.Second)
+			}
+		}
+		c.pass(-time.Hour)
+		if got := claim(); !slices.Equal(got, []string{"fresh"}) {
+			t.Errorf("after the clock was set back: %v", got)
+		}
+		if got := claim(); got != nil {
+			t.Errorf("then %v", got)
+		}
+		c.pass(2 * time.Hour)
+		if got := claim(); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"fresh", "held", "off"}) {
+			t.Errorf("in the end %v", got)
+		}
+	})
+}

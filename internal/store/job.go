@@ -52,6 +52,14 @@ func scanJob(rows *sql.Rows) (*JobRow, error) {
 	return &j, json.Unmarshal(doc, &j.Job)
 }
 
+// A job that waits, for its time or for an acknowledgement, is due at its not_before; its
+// lease_until says when the wait began. A wait that begins later than now was begun before
+// the clock was set back: nobody can say how much of it is left, and a job that comes early
+// does no harm, so it is over. Less than a minute is what the clocks of two servers, or two
+// transactions under way at once, may be apart.
+// $1 is now and $2 the query value.
+const isSetBack = ` AND query_value = $2 AND status IN ('Queued', 'Dispatched') AND not_before > $1 AND lease_until > $1 + 60000000`
+
 // InsertJob makes a job available in its queue from notBefore on. The query value is that
 // of the type's queryable property, or empty (S-305).
 func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, query string, notBefore time.Time) error {
@@ -60,8 +68,8 @@ func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, qu
 		return err
 	}
 	_, err = tx.exec(ctx, `INSERT INTO job (id, pipeline_id, execution_id, run_id, queue, query_value, status, not_before, lease_until, node, fence, nonce, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, 'Queued', $7, 0, '', 0, '', $8)`,
-		string(j.ID), pipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, micros(notBefore), string(doc))
+		VALUES ($1, $2, $3, $4, $5, $6, 'Queued', $7, $8, '', 0, '', $9)`,
+		string(j.ID), pipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, micros(notBefore), micros(tx.Now()), string(doc))
 	return err
 }
 
@@ -87,9 +95,41 @@ func (tx *Tx) JobsWaiting(ctx context.Context, queue, query string) (bool, error
 	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue = $1 AND query_value = $2 AND status IN ('Queued', 'Dispatched') AND not_before <= $3
 		LIMIT 1`, []any{queue, query, micros(tx.Now())}, &one)
 	if errors.Is(err, ErrNotFound) {
+		return tx.anySetBack(ctx, []string{queue}, query)
+	}
+	return err == nil, err
+}
+
+func (tx *Tx) anySetBack(ctx context.Context, queues []string, query string) (bool, error) {
+	names, args := inList([]any{micros(tx.Now()), query}, queues)
+	var one int
+	err := tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+isSetBack+` LIMIT 1`, args, &one)
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// withSetBack adds to the jobs that are due, up to limit, those that are because the clock was
+// set back.
+func (tx *Tx) withSetBack(ctx context.Context, jobs []*JobRow, queues []string, query string, limit int) ([]*JobRow, error) {
+	if len(jobs) == limit {
+		return jobs, nil
+	}
+	if some, err := tx.anySetBack(ctx, queues, query); !some || err != nil {
+		return jobs, err
+	}
+	for _, q := range queues {
+		early, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $4`+isSetBack+` ORDER BY not_before, id LIMIT $3`+tx.skipLocked(),
+			[]any{micros(tx.Now()), query, limit - len(jobs), q}, scanJob)
+		if err != nil {
+			return nil, err
+		}
+		if jobs = append(jobs, early...); len(jobs) == limit {
+			break
+		}
+	}
+	return jobs, nil
 }
 
 // DispatchJobs hands out up to limit jobs of a queue to a worker elsewhere, oldest first
@@ -102,10 +142,13 @@ func (tx *Tx) DispatchJobs(ctx context.Context, queue, query string, limit int, 
 	if err != nil {
 		return nil, err
 	}
+	if jobs, err = tx.withSetBack(ctx, jobs, []string{queue}, query, limit); err != nil {
+		return nil, err
+	}
 	for _, j := range jobs {
 		j.Status, j.Nonce, j.Fence = engine.JobDispatched, rand.Text()[:16], j.Fence+1
-		if _, err := tx.exec(ctx, `UPDATE job SET status = 'Dispatched', nonce = $2, fence = $3, not_before = $4 WHERE id = $1`,
-			string(j.ID), j.Nonce, j.Fence, micros(now.Add(window))); err != nil {
+		if _, err := tx.exec(ctx, `UPDATE job SET status = 'Dispatched', nonce = $2, fence = $3, not_before = $4, lease_until = $5 WHERE id = $1`,
+			string(j.ID), j.Nonce, j.Fence, micros(now.Add(window)), micros(now)); err != nil {
 			return nil, err
 		}
 	}
@@ -124,10 +167,28 @@ func (tx *Tx) AcknowledgeJob(ctx context.Context, id pipeline.JobID) error {
 	return err
 }
 
-// ClaimJobs hands up to limit jobs of the queues to a server, which holds each until the
-// lease ends, unless it is renewed. Jobs whose holder let the lease end come again, but
-// not those in busy: the server is still at work on them.
-func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration, busy map[pipeline.JobID]bool) ([]*JobRow, error) {
+// Lease is the hold of a server on a job, as it was at one moment. Every renewal changes it.
+type Lease struct {
+	Job          pipeline.JobID
+	Fence, Until int64
+}
+
+// Leases lists the holds on jobs of the queues, those aside that were let go.
+func (tx *Tx) Leases(ctx context.Context, queues []string) ([]Lease, error) {
+	names, args := inList(nil, queues)
+	return all(ctx, tx, `SELECT id, fence, lease_until FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until > 0`, args,
+		func(rows *sql.Rows) (l Lease, err error) {
+			return l, rows.Scan(&l.Job, &l.Fence, &l.Until)
+		})
+}
+
+// ClaimJobs hands up to limit jobs of the queues to a server, which holds each as long as it
+// renews its lease. Jobs that were let go come again, and those under the lapsed leases
+// unless these have been renewed, but not those in busy: the server is still at work on them.
+//
+// The caller says which leases have lapsed, from having seen them unchanged for long enough:
+// two servers' clocks, or one server's before and after it was set, cannot be compared.
+func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit int, lease time.Duration, busy map[pipeline.JobID]bool, lapsed []Lease) ([]*JobRow, error) {
 	now := tx.Now()
 	// Each queue is read by itself, the one whose first job has waited longest before the others:
 	// together they would have to be sorted, however long they are.
@@ -147,18 +208,31 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 		}
 		jobs = append(jobs, some...)
 	}
+	if jobs, err = tx.withSetBack(ctx, jobs, queues, "", limit); err != nil {
+		return nil, err
+	}
 	if len(jobs) < limit {
-		names, args := inList([]any{micros(now), limit - len(jobs) + len(busy)}, queues)
-		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1
-			ORDER BY lease_until, id LIMIT $2`+tx.skipLocked(), args, scanJob)
+		names, args := inList([]any{limit - len(jobs) + len(busy)}, queues)
+		free, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+isFree+` ORDER BY id LIMIT $1`+tx.skipLocked(), args, scanJob)
 		if err != nil {
 			return nil, err
 		}
-		for _, j := range lost {
+		for _, j := range free {
 			if len(jobs) < limit && !busy[j.ID] {
 				jobs = append(jobs, j)
 			}
 		}
+	}
+	for _, l := range lapsed {
+		if len(jobs) >= limit || busy[l.Job] {
+			continue
+		}
+		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1 AND fence = $2 AND lease_until = $3 AND status = 'InProgress' AND node <> ''`+
+			tx.skipLocked(), []any{string(l.Job), l.Fence, l.Until}, scanJob)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, lost...)
 	}
 	for _, j := range jobs {
 		j.Status, j.Node, j.Fence = engine.JobInProgress, node, j.Fence+1
@@ -202,15 +276,22 @@ func (tx *Tx) firstJobs(ctx context.Context, queues []string) ([]string, error) 
 	return waiting, nil
 }
 
-// ClaimableJobs says whether ClaimJobs might hand out anything now.
+// isFree is a job that its server has let go.
+const isFree = ` AND status = 'InProgress' AND node <> '' AND lease_until = 0`
+
+// ClaimableJobs says whether ClaimJobs might hand out anything now, beside jobs under lapsed
+// leases.
 func (tx *Tx) ClaimableJobs(ctx context.Context, queues []string) (bool, error) {
 	waiting, err := tx.firstJobs(ctx, queues)
 	if err != nil || len(waiting) > 0 {
 		return err == nil, err
 	}
-	names, args := inList([]any{micros(tx.Now())}, queues)
+	if early, err := tx.anySetBack(ctx, queues, ""); early || err != nil {
+		return early, err
+	}
+	names, args := inList(nil, queues)
 	var one int
-	err = tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+` AND status = 'InProgress' AND node <> '' AND lease_until < $1 LIMIT 1`, args, &one)
+	err = tx.one(ctx, `SELECT 1 FROM job WHERE queue IN `+names+isFree+` LIMIT 1`, args, &one)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -231,9 +312,8 @@ func (tx *Tx) NextJobAt(ctx context.Context, queues []string) (time.Time, error)
 	return fromMicros(next), err
 }
 
-// RenewLeases extends the leases of the jobs a server is at work on, given with their
-// fencing numbers, and gives those that it does not hold any more: they ended, or were
-// handed to another after the lease had run out.
+// RenewLeases renews the leases of the jobs a server is at work on, given with their
+// fencing numbers, and gives those that are lost (see [Tx.LostLeases]).
 func (tx *Tx) RenewLeases(ctx context.Context, node string, jobs map[pipeline.JobID]int64, lease time.Duration) (lost []pipeline.JobID, err error) {
 	for _, id := range slices.Sorted(maps.Keys(jobs)) {
 		n, err := tx.exec(ctx, `UPDATE job SET lease_until = $4 WHERE id = $1 AND status = 'InProgress' AND node = $2 AND fence = $3`,
@@ -248,7 +328,36 @@ func (tx *Tx) RenewLeases(ctx context.Context, node string, jobs map[pipeline.Jo
 	return lost, nil
 }
 
-// DropLeases ends the leases of all servers at once. It is for the start of the only server
+// LostLeases gives, of the jobs a server is at work on, those that it does not hold any
+// more: they ended, or were handed to another after the lease had lapsed.
+func (tx *Tx) LostLeases(ctx context.Context, node string, jobs map[pipeline.JobID]int64) (lost []pipeline.JobID, err error) {
+	var ids []string
+	for id := range jobs {
+		ids = append(ids, string(id))
+	}
+	names, args := inList([]any{node}, ids)
+	held, err := all(ctx, tx, `SELECT id, fence FROM job WHERE node = $1 AND status = 'InProgress' AND id IN `+names, args, func(rows *sql.Rows) (l Lease, err error) {
+		return l, rows.Scan(&l.Job, &l.Fence)
+	})
+	still := map[pipeline.JobID]int64{}
+	for _, l := range held {
+		still[l.Job] = l.Fence
+	}
+	for _, id := range slices.Sorted(maps.Keys(jobs)) {
+		if fence, ok := still[id]; !ok || fence != jobs[id] {
+			lost = append(lost, id)
+		}
+	}
+	return lost, err
+}
+
+// ReleaseLeases lets the jobs go that a server holds: it ends, and others need not wait.
+func (tx *Tx) ReleaseLeases(ctx context.Context, node string) error {
+	_, err := tx.exec(ctx, `UPDATE job SET lease_until = 0 WHERE status = 'InProgress' AND node = $1 AND node <> ''`, node)
+	return err
+}
+
+// DropLeases lets the jobs of all servers go. It is for the start of the only server
 // of a database: whoever held a job then is gone.
 func (tx *Tx) DropLeases(ctx context.Context) error {
 	_, err := tx.exec(ctx, `UPDATE job SET lease_until = 0 WHERE status = 'InProgress' AND node <> ''`)

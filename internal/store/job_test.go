@@ -69,13 +69,30 @@ func insertJobs(t *testing.T, db *store.DB, typ pipeline.ActionTypeID, n int, pr
 
 func claim(t *testing.T, db *store.DB, node string, limit int, busy ...pipeline.JobID) []*store.JobRow {
 	t.Helper()
+	return claimLapsed(t, db, node, limit, nil, busy...)
+}
+
+// leases are those on the built-in jobs, as they are now.
+func leases(t *testing.T, db *store.DB) (list []store.Lease) {
+	t.Helper()
+	if err := db.View(t.Context(), func(tx *store.Tx) (err error) {
+		list, err = tx.Leases(t.Context(), []string{queue})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func claimLapsed(t *testing.T, db *store.DB, node string, limit int, lapsed []store.Lease, busy ...pipeline.JobID) []*store.JobRow {
+	t.Helper()
 	var rows []*store.JobRow
 	except := map[pipeline.JobID]bool{}
 	for _, id := range busy {
 		except[id] = true
 	}
 	inTx(t, db, func(ctx context.Context, tx *store.Tx) (err error) {
-		rows, err = tx.ClaimJobs(ctx, []string{queue, "another"}, node, limit, time.Minute, except)
+		rows, err = tx.ClaimJobs(ctx, []string{queue, "another"}, node, limit, time.Minute, except, lapsed)
 		return err
 	})
 	return rows
@@ -116,7 +133,7 @@ func TestManyClaimEachJobOnce(t *testing.T) {
 							var rows []*store.JobRow
 							if err := db.Update(ctx, func(tx *store.Tx) (err error) {
 								if how == "claim" {
-									rows, err = tx.ClaimJobs(ctx, []string{queue}, node, 3, time.Minute, nil)
+									rows, err = tx.ClaimJobs(ctx, []string{queue}, node, 3, time.Minute, nil, nil)
 								} else {
 									rows, err = tx.DispatchJobs(ctx, queue, "", 3, time.Minute)
 								}
@@ -147,8 +164,9 @@ func TestManyClaimEachJobOnce(t *testing.T) {
 	}
 }
 
-// A lease keeps others out until it runs out; then the job goes to the next with a higher
-// fencing number, and the first cannot renew it (S-315).
+// A lease keeps others out, whatever any clock says, as long as it is renewed; once somebody has
+// found that it is not, the job goes to them with a higher fencing number, and the first cannot
+// renew it (S-315).
 func TestLeasesAndFences(t *testing.T) {
 	eachAt(t, func(t *testing.T, db *store.DB, c *clock) {
 		ctx := t.Context()
@@ -164,37 +182,44 @@ func TestLeasesAndFences(t *testing.T) {
 			})
 			return lost
 		}
+		before := leases(t, db)
 		c.pass(50 * time.Second)
 		if lost := renew("n1", 1); lost != nil {
 			t.Errorf("lost %v", lost)
 		}
-		c.pass(50 * time.Second)
-		if got := claim(t, db, "n2", 5); got != nil {
+		if got := claimLapsed(t, db, "n2", 5, before); got != nil {
 			t.Fatalf("a renewed lease was taken: %v", ids(got))
 		}
-		c.pass(11 * time.Second)
-		if got := claim(t, db, "n1", 5, "j000"); got != nil {
+		for _, jump := range []time.Duration{2 * time.Hour, -4 * time.Hour} {
+			c.pass(jump)
+			if got := claim(t, db, "n2", 5); got != nil {
+				t.Fatalf("a lease was taken because a clock was set: %v", ids(got))
+			}
+		}
+		c.pass(2 * time.Hour)
+		lapsed := leases(t, db)
+		if len(lapsed) != 1 || len(before) != 1 || lapsed[0] == before[0] {
+			t.Fatalf("leases %v, then %v", before, lapsed)
+		}
+		if got := claimLapsed(t, db, "n1", 5, lapsed, "j000"); got != nil {
 			t.Fatalf("a job was given to the server that is still at work on it")
 		}
-		if err := db.View(ctx, func(tx *store.Tx) error {
-			if due, err := tx.ClaimableJobs(ctx, []string{queue}); !due || err != nil {
-				t.Errorf("claimable %v %v", due, err)
+		claimable := func(want bool, queues ...string) {
+			if err := db.View(ctx, func(tx *store.Tx) error {
+				if due, err := tx.ClaimableJobs(ctx, queues); due != want || err != nil {
+					t.Errorf("claimable of %s: %v %v", queues, due, err)
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
 			}
-			if due, err := tx.ClaimableJobs(ctx, []string{"another"}); due || err != nil {
-				t.Errorf("claimable by a server that cannot do it: %v %v", due, err)
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
 		}
-		inTx(t, db, func(ctx context.Context, tx *store.Tx) error { // one that has no provider for it
-			if rows, err := tx.ClaimJobs(ctx, []string{"another"}, "n3", 5, time.Minute, nil); len(rows) > 0 || err != nil {
-				t.Errorf("claimed %v %v", ids(rows), err)
-			}
-			return nil
-		})
-		if got := claim(t, db, "n2", 5); len(got) != 1 || got[0].Fence != 2 || got[0].Node != "n2" {
+		claimable(false, queue)
+		if got := claimLapsed(t, db, "n2", 5, lapsed); len(got) != 1 || got[0].Fence != 2 || got[0].Node != "n2" {
 			t.Fatalf("after the lease: %+v", got)
+		}
+		if got := claimLapsed(t, db, "n3", 5, lapsed); got != nil {
+			t.Fatalf("two servers took a lapsed lease")
 		}
 		if lost := renew("n1", 1); !slices.Equal(lost, []pipeline.JobID{"j000"}) {
 			t.Errorf("the first holder renewed what it had lost")
@@ -202,12 +227,34 @@ func TestLeasesAndFences(t *testing.T) {
 		if lost := renew("n2", 1); len(lost) != 1 {
 			t.Errorf("a lease was renewed with an old fencing number")
 		}
+		inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for node, fence := range map[string]int64{"n1": 1, "n2": 2} {
+				lost, err := tx.LostLeases(ctx, node, map[pipeline.JobID]int64{"j000": fence, "never": 1})
+				if want := map[string]int{"n1": 2, "n2": 1}[node]; len(lost) != want || err != nil {
+					t.Errorf("%s has lost %v %v", node, lost, err)
+				}
+			}
+			return tx.ReleaseLeases(ctx, "n1") // which holds nothing
+		})
+		claimable(false, queue)
+		inTx(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseLeases(ctx, "n2") })
+		claimable(true, queue)
+		claimable(false, "another")                                 // a server that cannot do it
+		inTx(t, db, func(ctx context.Context, tx *store.Tx) error { // one that has no provider for it
+			if rows, err := tx.ClaimJobs(ctx, []string{"another"}, "n3", 5, time.Minute, nil, nil); len(rows) > 0 || err != nil {
+				t.Errorf("claimed %v %v", ids(rows), err)
+			}
+			return nil
+		})
+		if got := claim(t, db, "n2", 5); len(got) != 1 || got[0].Fence != 3 { // it came back
+			t.Fatalf("let go: %+v", got)
+		}
 		inTx(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.EndJob(ctx, "j000", engine.JobSucceeded) })
 		c.pass(time.Hour)
 		if got := claim(t, db, "n1", 5); got != nil {
 			t.Errorf("an ended job was handed out")
 		}
-		if lost := renew("n2", 2); len(lost) != 1 {
+		if lost := renew("n2", 3); len(lost) != 1 {
 			t.Errorf("the lease of an ended job was renewed")
 		}
 		row := job(t, db, "j000")
@@ -319,6 +366,49 @@ func TestDispatch(t *testing.T) {
 		again := dispatch(t, db, out, "", 5)
 		if !slices.Equal(ids(again), []string{"a001", "b000"}) || again[1].Nonce == first[0].Nonce || again[1].Fence != 2 {
 			t.Errorf("again %v", ids(again))
+		}
+	})
+}
+
+// Waits that were begun before the clock was set back are over; those begun since are not.
+func TestClockSetBack(t *testing.T) {
+	eachAt(t, func(t *testing.T, db *store.DB, c *clock) {
+		ctx, out := t.Context(), store.Queue(testAccount, testRegion, workType)
+		for _, typ := range []pipeline.ActionTypeID{builtIn, workType} {
+			insertJobs(t, db, typ, 2, typ.Owner, "", 0)
+		}
+		c.pass(time.Microsecond)
+		insertJobs(t, db, builtIn, 1, "continued", "", 30*time.Second)
+		if first := dispatch(t, db, out, "", 1); !slices.Equal(ids(first), []string{"Custom000"}) {
+			t.Fatal(ids(first))
+		}
+		c.pass(-time.Hour)
+		if err := db.View(ctx, func(tx *store.Tx) error {
+			due, err := tx.ClaimableJobs(ctx, []string{queue})
+			waiting, err2 := tx.JobsWaiting(ctx, out, "")
+			if !due || !waiting {
+				t.Errorf("claimable %v, waiting %v", due, waiting)
+			}
+			return errors.Join(err, err2)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := claim(t, db, "n", 2); !slices.Equal(ids(got), []string{"AWS000", "AWS001"}) { // S-304
+			t.Errorf("claimed %v", ids(got))
+		}
+		if got := claim(t, db, "n", 9); !slices.Equal(ids(got), []string{"continued000"}) {
+			t.Errorf("then %v", ids(got))
+		}
+		if got := dispatch(t, db, out, "", 9); !slices.Equal(ids(got), []string{"Custom001", "Custom000"}) {
+			t.Errorf("dispatched %v", ids(got))
+		}
+		insertJobs(t, db, builtIn, 1, "since", "", 30*time.Second)
+		if got := append(claim(t, db, "n", 9), dispatch(t, db, out, "", 9)...); len(got) > 0 {
+			t.Errorf("too early: %v", ids(got))
+		}
+		c.pass(time.Minute)
+		if got := append(claim(t, db, "n", 9), dispatch(t, db, out, "", 9)...); !slices.Equal(ids(got), []string{"since000", "Custom000", "Custom001"}) {
+			t.Errorf("in time: %v", ids(got))
 		}
 	})
 }

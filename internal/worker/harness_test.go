@@ -62,23 +62,26 @@ func bubble(t *testing.T, f func(w *world)) {
 
 func newWorld(t *testing.T, db *store.DB) *world {
 	w := &world{T: t, db: db}
-	w.c = conductor.New(conductor.Config{DB: db, Log: slog.New(slog.DiscardHandler),
-		Builtin: append(fake(nil).Types(), pipeline.ActionType{ID: manual}),
-		Deliver: func(_ context.Context, events []store.Outgoing) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.deliver != nil {
-				if err := w.deliver(events); err != nil {
-					return err
-				}
+	w.c = newConductor(db, func(_ context.Context, events []store.Outgoing) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.deliver != nil {
+			if err := w.deliver(events); err != nil {
+				return err
 			}
-			for _, e := range events {
-				w.events = append(w.events, e.Detail)
-			}
-			return nil
-		}})
+		}
+		for _, e := range events {
+			w.events = append(w.events, e.Detail)
+		}
+		return nil
+	})
 	w.start(w.c.Run)
 	return w
+}
+
+func newConductor(db *store.DB, deliver func(context.Context, []store.Outgoing) error) *conductor.Conductor {
+	return conductor.New(conductor.Config{DB: db, Log: slog.New(slog.DiscardHandler),
+		Builtin: append(fake(nil).Types(), pipeline.ActionType{ID: manual}), Deliver: deliver})
 }
 
 // start runs a loop until the test ends, or until the function it gives is called.
@@ -103,8 +106,12 @@ func (w *world) work(node string, f fake) (stop func()) {
 
 // workWith is work with a log.
 func (w *world) workWith(node string, log *slog.Logger, f fake) (stop func()) {
-	return w.start(worker.New(worker.Config{DB: w.db, Conductor: w.c, Providers: []provider.Provider{f}, Node: node, Concurrency: 4,
-		Env: func(context.Context, *store.JobRow) provider.Env { return provider.Env{} }, Log: log}).Run)
+	return w.start(worker.New(w.config(node, log, f)).Run)
+}
+
+func (w *world) config(node string, log *slog.Logger, f fake) worker.Config {
+	return worker.Config{DB: w.db, Conductor: w.c, Providers: []provider.Provider{f}, Node: node, Concurrency: 4,
+		Env: func(context.Context, *store.JobRow) provider.Env { return provider.Env{} }, Log: log}
 }
 
 // action is an action of the fake, or of another type by its name's first letter: X for

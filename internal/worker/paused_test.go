@@ -15,8 +15,8 @@ import (
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
-	"penstock/internal/store"
 	"penstock/internal/store/storetest"
+	"penstock/internal/worker"
 )
 
 // pausedEnv tells a process of TestPausedServer which database it serves.
@@ -52,17 +52,16 @@ func TestPausedServer(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The other server's clock is past the lease: nobody need wait for it.
-	later := newWorld(t, storetest.Open(t, url, func(cfg *store.Config) {
-		cfg.Clock = func() time.Time { return time.Now().Add(2 * time.Minute) }
-	}))
+	later := newWorld(t, storetest.Open(t, url))
 	took, end, ended := make(chan pipeline.JobID), make(chan bool), make(chan bool)
-	later.work("other", func(_ context.Context, job provider.Job) provider.Result {
+	other := worker.New(later.config("other", slog.New(slog.DiscardHandler), func(_ context.Context, job provider.Job) provider.Result {
 		took <- pipeline.JobID(job.ID)
 		<-end
 		defer close(ended)
 		return provider.Result{Progress: provider.Progress{Summary: "by the other"}}
-	})
+	}))
+	other.LookEvery(time.Second)
+	later.start(other.Run)
 	var id pipeline.JobID
 	select {
 	case id = <-took:

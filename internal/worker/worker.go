@@ -22,10 +22,15 @@ import (
 const (
 	// lease is how long a node holds a job without renewing it.
 	lease = 60 * time.Second
-	// nap is the longest wait for a wake-up; leases that other nodes lost are found then.
-	nap = 20 * time.Second
+	// looks is how often a lease must have been found as it was before it has lapsed.
+	looks = 3
+	// nap is the longest wait for a wake-up; leases are renewed, and those of others looked
+	// at, as often.
+	nap = lease / looks
 	// pause follows a failure of the database.
 	pause = time.Second
+	// farewell bounds letting go of jobs at the end.
+	farewell = 5 * time.Second
 )
 
 // Config says what a Worker works with.
@@ -53,6 +58,19 @@ type Worker struct {
 	mu sync.Mutex
 	// tasks are the jobs this worker is at work on.
 	tasks map[pipeline.JobID]*task
+
+	// What follows belongs to claim.
+	looked time.Time
+	leases map[pipeline.JobID]sight
+	lapsed []store.Lease
+	// every is nap; tests cannot wait for so long.
+	every time.Duration
+}
+
+// sight is how often a lease was found as it had been before.
+type sight struct {
+	store.Lease
+	again int
 }
 
 // task is a job that this worker holds.
@@ -75,7 +93,7 @@ func New(cfg Config) *Worker {
 		cfg.Concurrency = 1000
 	}
 	w := &Worker{cfg: cfg, byType: map[pipeline.ActionTypeID]provider.Provider{}, slots: make(chan struct{}, cfg.Concurrency),
-		tasks: map[pipeline.JobID]*task{}}
+		tasks: map[pipeline.JobID]*task{}, leases: map[pipeline.JobID]sight{}, every: nap}
 	for _, p := range cfg.Providers {
 		for _, t := range p.Types() {
 			w.byType[t.ID] = p
@@ -86,16 +104,22 @@ func New(cfg Config) *Worker {
 }
 
 // Run does jobs until ctx ends, then waits for the providers to return. Jobs cut short by
-// the end keep their rows and are done again by whoever serves next.
+// the end are let go and are done again by whoever serves next.
 func (w *Worker) Run(ctx context.Context) error {
 	if len(w.queues) == 0 {
 		<-ctx.Done()
 		return nil
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { w.renew(ctx); return nil })
-	g.Go(func() error { w.claim(ctx); return nil })
-	return g.Wait()
+	g, serving := errgroup.WithContext(ctx)
+	g.Go(func() error { w.renew(serving); return nil })
+	g.Go(func() error { w.claim(serving); return nil })
+	_ = g.Wait() // neither fails
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := w.cfg.Conductor.Release(ctx, w.cfg.Node); err != nil {
+		w.cfg.Log.Warn("worker: jobs were not let go; others wait until the leases have lapsed", "error", err)
+	}
+	return nil
 }
 
 // claim takes jobs as they become available and as slots are free.
@@ -132,7 +156,7 @@ func (w *Worker) claim(ctx context.Context) {
 		if woken = false; len(tasks) > 0 {
 			continue
 		}
-		timer := time.NewTimer(min(next, nap))
+		timer := time.NewTimer(min(next, w.every))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -159,20 +183,55 @@ func (w *Worker) take(ctx context.Context, woken bool) (tasks []*task, next time
 		}
 	}
 	due, next := false, nap
+	var leases []store.Lease
+	look := time.Since(w.looked) >= w.every
 	if err := w.cfg.DB.View(ctx, func(tx *store.Tx) error {
-		if due, err = tx.ClaimableJobs(ctx, w.queues); err != nil || due {
+		if due, err = tx.ClaimableJobs(ctx, w.queues); err != nil {
 			return err
+		}
+		if look {
+			if leases, err = tx.Leases(ctx, w.queues); err != nil {
+				return err
+			}
+		}
+		if due {
+			return nil
 		}
 		at, err := tx.NextJobAt(ctx, w.queues)
 		if !at.IsZero() {
 			next = at.Sub(tx.Now())
 		}
 		return err
-	}); err != nil || !due {
+	}); err != nil {
 		return nil, next, err
 	}
+	if look {
+		w.see(leases)
+	}
+	if !due && len(w.lapsed) == 0 {
+		return nil, next, nil
+	}
 	tasks, err = w.acquire(ctx, free)
+	w.lapsed = nil
 	return tasks, next, err
+}
+
+// see keeps how often each lease was found unchanged, and which have lapsed. No clock but
+// this process's own way of telling how much time passes has a say in that: a clock that is
+// set, here or on another node, makes nobody lose a job, and none wait for longer.
+func (w *Worker) see(leases []store.Lease) {
+	w.looked, w.lapsed = time.Now(), nil
+	before := w.leases
+	w.leases = make(map[pipeline.JobID]sight, len(leases))
+	for _, l := range leases {
+		s := sight{Lease: l}
+		if was, ok := before[l.Job]; ok && was.Lease == l {
+			s.again = was.again + 1
+		}
+		if w.leases[l.Job] = s; s.again >= looks {
+			w.lapsed = append(w.lapsed, l)
+		}
+	}
 }
 
 // acquire claims up to limit jobs.
@@ -183,10 +242,10 @@ func (w *Worker) acquire(ctx context.Context, limit int) (tasks []*task, err err
 			t.drop()
 		}
 		tasks = nil
-		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, limit, lease, busy)
+		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, limit, lease, busy, w.lapsed)
 		for _, row := range jobs {
 			t := &task{row: row}
-			t.ctx, t.stop = context.WithDeadline(ctx, row.Deadline)
+			t.ctx, t.stop = context.WithTimeout(ctx, row.Deadline.Sub(tx.Now()))
 			t.forget = w.cfg.Conductor.OnAbort(row.ID, t.stop)
 			tasks = append(tasks, t)
 		}
@@ -229,12 +288,17 @@ func (w *Worker) done(t *task) {
 // own any more: they were aborted on another server, or taken over by one after this one
 // could not renew in time.
 func (w *Worker) renew(ctx context.Context) {
-	tick := time.NewTicker(lease / 3)
+	aborted, stop := w.cfg.Conductor.Aborts()
+	defer stop()
+	tick := time.NewTicker(nap)
 	defer tick.Stop()
 	for {
+		renewal := true
 		select {
 		case <-ctx.Done():
 			return
+		case <-aborted:
+			renewal = false
 		case <-tick.C:
 		}
 		held := map[pipeline.JobID]int64{}
@@ -246,13 +310,10 @@ func (w *Worker) renew(ctx context.Context) {
 		if len(held) == 0 {
 			continue
 		}
-		var lost []pipeline.JobID
-		if err := w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
-			lost, err = tx.RenewLeases(ctx, w.cfg.Node, held, lease)
-			return err
-		}); err != nil {
+		lost, err := w.held(ctx, held, renewal)
+		if err != nil {
 			if ctx.Err() == nil {
-				w.cfg.Log.Error("worker: cannot renew leases", "error", err)
+				w.cfg.Log.Error("worker: cannot see to the leases", "error", err)
 			}
 			continue
 		}
@@ -264,6 +325,23 @@ func (w *Worker) renew(ctx context.Context) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// held gives which of the jobs this worker does not hold any more, and renews the others'
+// leases if it shall.
+func (w *Worker) held(ctx context.Context, jobs map[pipeline.JobID]int64, renewal bool) (lost []pipeline.JobID, err error) {
+	if !renewal {
+		err = w.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+			lost, err = tx.LostLeases(ctx, w.cfg.Node, jobs)
+			return err
+		})
+		return lost, err
+	}
+	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
+		lost, err = tx.RenewLeases(ctx, w.cfg.Node, jobs, lease)
+		return err
+	})
+	return lost, err
 }
 
 // do runs one job to its end and reports it.

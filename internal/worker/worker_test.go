@@ -314,7 +314,7 @@ func TestFencedReport(t *testing.T) {
 		w.update(func(ctx context.Context, tx *store.Tx) error { return tx.DropLeases(ctx) })
 		time.Sleep(time.Microsecond)
 		w.update(func(ctx context.Context, tx *store.Tx) error {
-			rows, err := tx.ClaimJobs(ctx, []string{store.Queue("", "", built)}, "second", 1, time.Hour, nil)
+			rows, err := tx.ClaimJobs(ctx, []string{store.Queue("", "", built)}, "second", 1, time.Hour, nil, nil)
 			if len(rows) != 1 {
 				t.Error("not claimed")
 			}

@@ -24,7 +24,7 @@ func (w *world) judge(holds bool) engine.Job {
 	w.Helper()
 	var rows []*store.JobRow
 	if err := w.DB.Update(w.ctx, func(tx *store.Tx) (err error) {
-		rows, err = tx.ClaimJobs(w.ctx, []string{store.Queue("", "", pipeline.RunnableRule("VariableCheck").ID)}, "here", 1, time.Minute, nil)
+		rows, err = tx.ClaimJobs(w.ctx, []string{store.Queue("", "", pipeline.RunnableRule("VariableCheck").ID)}, "here", 1, time.Minute, nil, nil)
 		return err
 	}); err != nil || len(rows) != 1 {
 		w.Fatalf("%d rules wait: %v", len(rows), err)
