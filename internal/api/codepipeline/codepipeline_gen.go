@@ -2024,7 +2024,7 @@ var shapes = []api.Shape{
 	320: {Kind: api.Structure, Name: "RuleConfigurationProperty", Members: []api.Member{{Name: "name", Shape: 90, Required: true}, {Name: "required", Shape: 19, Required: true}, {Name: "key", Shape: 19, Required: true}, {Name: "secret", Shape: 19, Required: true}, {Name: "queryable", Shape: 19}, {Name: "description", Shape: 20}, {Name: "type", Shape: 321}}},
 	321: {Kind: api.String, Enum: []string{"String", "Number", "Boolean"}},
 	322: {Kind: api.Structure, Name: "ListTagsForResourceInput", Members: []api.Member{{Name: "resourceArn", Shape: 323, Required: true}, {Name: "nextToken", Shape: 257}, {Name: "maxResults", Shape: 256}}},
-	323: {Kind: api.String, Pattern: "arn:aws(-[\\w]+)*:codepipeline:.+:[0-9]{12}:.+"},
+	323: {Kind: api.String, Pattern: "arn:aws(-[\\w]+)*:codepipeline:.+:([0-9]{12})?:.+"},
 	324: {Kind: api.Structure, Name: "ListTagsForResourceOutput", Members: []api.Member{{Name: "tags", Shape: 25}, {Name: "nextToken", Shape: 257}}},
 	325: {Kind: api.Structure, Name: "ListWebhooksInput", Members: []api.Member{{Name: "NextToken", Shape: 257}, {Name: "MaxResults", Shape: 256}}},
 	326: {Kind: api.Structure, Name: "ListWebhooksOutput", Members: []api.Member{{Name: "webhooks", Shape: 327}, {Name: "NextToken", Shape: 257}}},

@@ -95,7 +95,9 @@ type ownOperations struct {
 type shapeOverride struct {
 	Min *int64 `json:"min"`
 	Max *int64 `json:"max"`
-	Why string `json:"why"`
+	// Pattern, if not empty, takes the place of the published one.
+	Pattern string `json:"pattern"`
+	Why     string `json:"why"`
 }
 
 func readOverrides(path string) (map[string]*override, error) {
@@ -153,6 +155,9 @@ func (m *model) apply(o *override) error {
 		}
 		if so.Max != nil {
 			s.Max = so.Max
+		}
+		if so.Pattern != "" {
+			s.Pattern = so.Pattern
 		}
 	}
 	if o.Own == nil {
