@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -130,6 +131,15 @@ func extractModel(path, origin, models string) error {
 			return fmt.Errorf("%s: shape %s: %w", service, name, err)
 		}
 		m.Shapes[name] = s
+	}
+	overrides, err := readOverrides(filepath.Join(models, overridesFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if o := overrides[service]; o != nil && o.Only != nil {
+		if err := m.keep(o.Only); err != nil {
+			return err
+		}
 	}
 	out, err := m.write()
 	if err != nil {

@@ -82,6 +82,9 @@ type override struct {
 	MaxBodies map[string]int64         `json:"maxBodies"`
 	Why       string                   `json:"why"`
 	Shapes    map[string]shapeOverride `json:"shapes"`
+	// Only are the operations that an extraction keeps of the published model, with the
+	// shapes they need; all if there are none here. The reason is in Why.
+	Only []string `json:"only"`
 	// Own are operations that the published model does not have, with their shapes.
 	Own *ownOperations `json:"own"`
 }
@@ -136,7 +139,7 @@ func (m *model) apply(o *override) error {
 	if o == nil {
 		return nil
 	}
-	if (o.ValidationCode != "" || o.MaxBody != 0 || o.MaxBodies != nil) && o.Why == "" {
+	if (o.ValidationCode != "" || o.MaxBody != 0 || o.MaxBodies != nil || o.Only != nil) && o.Why == "" {
 		return fmt.Errorf("override without why")
 	}
 	m.validationCode, m.maxBody, m.maxBodies = o.ValidationCode, o.MaxBody, o.MaxBodies
@@ -173,6 +176,38 @@ func (m *model) apply(o *override) error {
 		m.Shapes[name] = s
 	}
 	m.Operations = append(m.Operations, o.Own.Operations...)
+	return nil
+}
+
+// keep leaves the operations of these names, and the shapes that they need.
+func (m *model) keep(only []string) error {
+	m.Operations = slices.DeleteFunc(m.Operations, func(op operation) bool { return !slices.Contains(only, op.Name) })
+	if len(m.Operations) != len(only) {
+		return fmt.Errorf("of the operations %v the model has %d", only, len(m.Operations))
+	}
+	needed := map[string]*shape{}
+	var need func(name string)
+	need = func(name string) {
+		s := m.Shapes[name]
+		if s == nil || needed[name] != nil {
+			return
+		}
+		needed[name] = s
+		for _, part := range s.Members {
+			need(part.Shape)
+		}
+		need(s.Element)
+		need(s.Key)
+		need(s.Value)
+	}
+	for _, op := range m.Operations {
+		need(op.Input)
+		need(op.Output)
+		for _, e := range op.Errors {
+			need(e)
+		}
+	}
+	m.Shapes = needed
 	return nil
 }
 
