@@ -84,8 +84,15 @@ func (a *App) remember(ctx context.Context) (err error) {
 	if database == "" {
 		database = "sqlite:" + filepath.Join(a.cfg.Data, "penstock.db")
 	}
-	if a.db, err = store.Open(ctx, store.Config{URL: database, Log: a.log}); err != nil {
+	keys, err := a.cfg.masterKeys()
+	if err != nil {
 		return err
+	}
+	if a.db, err = store.Open(ctx, store.Config{URL: database, Keys: keys, Log: a.log}); err != nil {
+		return err
+	}
+	if err := a.db.TakeKeys(ctx); err != nil {
+		return a.cfg.withoutKey(err)
 	}
 	if a.blobs, err = blob.OpenDisk(filepath.Join(a.cfg.Data, "blobs")); err != nil {
 		return err

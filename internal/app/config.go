@@ -31,6 +31,8 @@ type Config struct {
 	Account string `setting:"account" usage:"AWS account id of the first administrator"`
 	// Database is "" for a SQLite file in Data, "sqlite:PATH" or "postgres://…".
 	Database string `setting:"database" usage:"sqlite:PATH or postgres://…; a SQLite file in the data folder if empty"`
+	// MasterKey is the file of the keys that seal secrets; empty is master.key in Data.
+	MasterKey string `setting:"master-key" usage:"file with the key that encrypts secrets in the database, 32 bytes in base64 (first line: the key in use; others: earlier ones); made in the data folder if empty"`
 	// PublicURL is the address under which clients reach the server, if it is not Listen.
 	PublicURL string `setting:"public-url" usage:"address under which clients reach this server, if it is another than where it listens"`
 	// TLSCert and TLSKey are PEM files; both or none.

@@ -29,6 +29,8 @@ var layers = []layer{
 	{"internal/fault", "", ""},
 	{"internal/sigv4", "fault", ""},
 	{"internal/policy", "fault", ""},
+	// encryption at rest
+	{"internal/seal", "", ""},
 	{"internal/pipeline", "fault", "yaml"},
 	{"internal/buildspec", "fault", "yaml"},
 	// schedules of event rules and of deployment windows, which a room and a provider share
@@ -41,8 +43,8 @@ var layers = []layer{
 	{"internal/engine", "pipeline fault", ""},
 
 	// memory
-	{"internal/store", "engine pipeline fault", "sql sync sys"},
-	{"internal/store/storetest", "store fault", "sql exec sys"},
+	{"internal/store", "engine pipeline seal fault", "sql sync sys"},
+	{"internal/store/storetest", "store seal fault", "sql exec sys"},
 	{"internal/blob", "fault", "sys"},
 	{"internal/blob/blobtest", "blob fault", ""},
 	{"internal/blob/*", "blob fault", "sdk sys"},
@@ -93,7 +95,7 @@ var layers = []layer{
 	{"internal/house", "", ""},
 	{"cmd/penstock", "app definition demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
-	{"bench", "app conductor engine worker provider store pipeline fault", "sdk exec"},
+	{"bench", "app conductor engine worker provider store seal pipeline fault", "sdk exec"},
 }
 
 // gated names what only some packages may import: modules of others, and the parts of the

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"penstock/internal/pipeline"
+	"penstock/internal/seal"
 )
 
 // Durability says when an Update is answered. It concerns SQLite only: PostgreSQL's
@@ -52,6 +53,9 @@ type Config struct {
 	History time.Duration
 	// MaxConns bounds the readers of SQLite or the connections to PostgreSQL; 0 chooses.
 	MaxConns int
+	// Keys seals what is secret. Without it such things can be neither kept nor read. Whether
+	// they are the database's own is for [DB.TakeKeys] to find out.
+	Keys *seal.Ring
 	// Log gets the few things no caller can be told, such as a lost listening
 	// connection; nil discards them.
 	Log *slog.Logger
@@ -62,6 +66,7 @@ type DB struct {
 	clock   func() time.Time
 	history time.Duration
 	log     *slog.Logger
+	keys    *seal.Ring
 	dialect dialect
 	backend backend
 	wakes   wakes
@@ -106,7 +111,7 @@ type Stats struct {
 // brings its tables up to date. It refuses a database that a newer penstock has opened,
 // and a SQLite file that another process has open.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	db := &DB{clock: cfg.Clock, history: cmp.Or(cfg.History, pipeline.Limits{}.OrDefault().History), log: cfg.Log}
+	db := &DB{clock: cfg.Clock, history: cmp.Or(cfg.History, pipeline.Limits{}.OrDefault().History), log: cfg.Log, keys: cfg.Keys}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"testing"
 
+	"penstock/internal/seal"
 	"penstock/internal/store"
 )
 
@@ -61,11 +62,20 @@ func Postgres(t testing.TB, options ...Option) *store.DB {
 	return Open(t, PostgresURL(t), options...)
 }
 
+// Keys are the master keys of tests' databases: the same for all.
+var Keys = sync.OnceValue(func() *seal.Ring {
+	ring, err := seal.Parse([]byte("cGVuc3RvY2sncyB0ZXN0cyBrZWVwIG5vIHNlY3JldHM="))
+	if err != nil {
+		panic(err)
+	}
+	return ring
+})
+
 // Open opens url for the length of the test.
 func Open(t testing.TB, url string, options ...Option) *store.DB {
 	t.Helper()
 	// The disk's promise is for tests about it; the others need not wait for it.
-	cfg := store.Config{URL: url, Durability: store.Off, MaxConns: 8}
+	cfg := store.Config{URL: url, Durability: store.Off, MaxConns: 8, Keys: Keys()}
 	for _, option := range options {
 		option(&cfg)
 	}
