@@ -16,7 +16,9 @@ import (
 	eventsapi "penstock/internal/api/events"
 	iamapi "penstock/internal/api/iam"
 	logsapi "penstock/internal/api/logs"
+	secretsmanagerapi "penstock/internal/api/secretsmanager"
 	snsapi "penstock/internal/api/sns"
+	ssmapi "penstock/internal/api/ssm"
 	stsapi "penstock/internal/api/sts"
 	"penstock/internal/auth"
 	"penstock/internal/conductor"
@@ -34,7 +36,9 @@ import (
 	"penstock/internal/svc/iam"
 	"penstock/internal/svc/logs"
 	"penstock/internal/svc/s3"
+	"penstock/internal/svc/secretsmanager"
 	"penstock/internal/svc/sns"
+	"penstock/internal/svc/ssm"
 	"penstock/internal/svc/sts"
 	"penstock/internal/worker"
 )
@@ -111,6 +115,8 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		codepipelineapi.New(pipelines),
 		eventsapi.New(r.events),
 		snsapi.New(r.sns),
+		ssmapi.New(ssm.New(ssm.Deps{DB: a.db})),
+		secretsmanagerapi.New(secretsmanager.New(secretsmanager.Deps{DB: a.db})),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 	)

@@ -106,6 +106,26 @@ func (tx *Tx) Tags(ctx context.Context, resource string) ([]pipeline.Tag, error)
 	})
 }
 
+// TagsOf gives the tags of several resources, each by key.
+func (tx *Tx) TagsOf(ctx context.Context, resources []string) (map[string][]pipeline.Tag, error) {
+	found := map[string][]pipeline.Tag{}
+	if len(resources) == 0 {
+		return found, nil
+	}
+	type owned struct {
+		resource string
+		pipeline.Tag
+	}
+	names, args := inList(nil, resources)
+	list, err := all(ctx, tx, `SELECT resource, key, value FROM tag WHERE resource IN `+names+` ORDER BY resource, key`, args, func(rows *sql.Rows) (t owned, err error) {
+		return t, rows.Scan(&t.resource, &t.Key, &t.Value)
+	})
+	for _, t := range list {
+		found[t.resource] = append(found[t.resource], t.Tag)
+	}
+	return found, err
+}
+
 // PutTag adds or overwrites a tag.
 func (tx *Tx) PutTag(ctx context.Context, resource string, t pipeline.Tag) error {
 	_, err := tx.exec(ctx, `INSERT INTO tag (resource, key, value) VALUES ($1, $2, $3)
