@@ -25,29 +25,32 @@ const (
 	CompleteBuilds
 )
 
-// perishable says where the rows are: the table and its key, the column of their age, and
-// which rows of the table are of the kind. The column has an index.
-var perishable = map[Perishable]struct{ name, table, key, at, which string }{
-	EndedJobs:            {"ended jobs", "job", "id", "ended", "ended > 0"},
-	StartTokens:          {"start tokens", "start_token", "pipeline_id, token", "at", "at > 0"},
-	Deliveries:           {"webhook deliveries", "webhook_delivery", "hook, id", "at", "at > 0"},
-	Revisions:            {"source revisions", "action_revision", "pipeline_id, action, digest", "at", "at > 0"},
-	PendingSubscriptions: {"pending subscriptions", "sns_subscription", "id", "asked", "confirmed = 0"},
-	CompleteBuilds:       {"builds", "codebuild_build", "account, region, id", "started", "complete = 1"},
-}
-
 // String names the kind in logs.
-func (p Perishable) String() string { return perishable[p].name }
+func (p Perishable) String() string {
+	return [...]string{"ended jobs", "start tokens", "webhook deliveries", "source revisions", "pending subscriptions", "builds"}[p]
+}
 
 // Perish removes up to limit of the oldest rows of a kind that are from before the time, and
 // says how many it did.
 func (tx *Tx) Perish(ctx context.Context, kind Perishable, before time.Time, limit int) (int, error) {
-	k, ok := perishable[kind]
-	if !ok {
-		return 0, fmt.Errorf("store: unknown kind of rows %d", kind)
+	var query string
+	switch kind {
+	case EndedJobs:
+		query = `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended > 0 AND ended < $1 ORDER BY ended LIMIT $2)`
+	case StartTokens:
+		query = `DELETE FROM start_token WHERE (pipeline_id, token) IN (SELECT pipeline_id, token FROM start_token WHERE at < $1 ORDER BY at LIMIT $2)`
+	case Deliveries:
+		query = `DELETE FROM webhook_delivery WHERE (hook, id) IN (SELECT hook, id FROM webhook_delivery WHERE at < $1 ORDER BY at LIMIT $2)`
+	case Revisions:
+		query = `DELETE FROM action_revision WHERE (pipeline_id, action, digest) IN (SELECT pipeline_id, action, digest FROM action_revision WHERE at < $1 ORDER BY at LIMIT $2)`
+	case PendingSubscriptions:
+		query = `DELETE FROM sns_subscription WHERE id IN (SELECT id FROM sns_subscription WHERE confirmed = 0 AND asked < $1 ORDER BY asked LIMIT $2)`
+	case CompleteBuilds:
+		query = `DELETE FROM codebuild_build WHERE (account, region, id) IN (SELECT account, region, id FROM codebuild_build WHERE complete = 1 AND started < $1 ORDER BY started LIMIT $2)`
+	default:
+		return 0, fmt.Errorf("store: unknown kind of rows %d", int(kind))
 	}
-	n, err := tx.exec(ctx, `DELETE FROM `+k.table+` WHERE (`+k.key+`) IN (SELECT `+k.key+` FROM `+k.table+`
-		WHERE `+k.which+` AND `+k.at+` < $1 ORDER BY `+k.at+` LIMIT $2)`, micros(before), limit)
+	n, err := tx.exec(ctx, query, micros(before), limit)
 	return int(n), err
 }
 
