@@ -46,7 +46,7 @@ lint: ## staticcheck, at the version of tools/go.mod
 
 test: setup check lint build ## everything
 	@scripts/check-binary bin/penstock
-	@go test -timeout 15m $$(go list ./... | grep -vE '^penstock/(e2e|bench)(/|$$)')
+	@go test -timeout 15m $$(go list ./... | grep -vE '^penstock/e2e(/|$$)')
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## the scripts that drive the real binary with real clients

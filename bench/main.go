@@ -42,7 +42,17 @@ func main() {
 	profile := flag.String("cpuprofile", "", "run the servers in this process and write a profile to the file")
 	dir := flag.String("dir", "", "folder on the disk to measure; the default is that of temporary files")
 	scale := flag.Float64("scale", 1, "multiply the number of samples")
+	into := flag.String("generate", "", "measure nothing, and fill a data folder or a postgres:// database with pipelines that have a history")
+	pipelines := flag.Int("pipelines", 10_000, "how many pipelines -generate makes")
+	executions := flag.Int("executions", 1_000_000, "how many executions -generate has them live through")
 	flag.Parse()
+	if *into != "" {
+		if err := generate(*into, crowd{pipelines: *pipelines, executions: *executions}); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*only, *profile, *dir, *scale); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

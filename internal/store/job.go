@@ -63,14 +63,21 @@ const isSetBack = ` AND query_value = $2 AND status IN ('Queued', 'Dispatched') 
 // InsertJob makes a job available in its queue from notBefore on. The query value is that
 // of the type's queryable property, or empty (S-305).
 func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, query string, notBefore time.Time) error {
-	doc, err := json.Marshal(j)
+	row, err := jobRow(&JobRow{Job: j, PipelineID: pipelineID, Status: engine.JobQueued}, query, notBefore, tx.Now())
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO job (id, pipeline_id, execution_id, run_id, queue, query_value, status, not_before, lease_until, node, fence, nonce, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, 'Queued', $7, $8, '', 0, '', $9)`,
-		string(j.ID), pipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, micros(notBefore), micros(tx.Now()), string(doc))
+	_, err = tx.exec(ctx, `INSERT INTO job (`+jobRowColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, '', $11, 0)`, row...)
 	return err
+}
+
+const jobRowColumns = `id, pipeline_id, execution_id, run_id, queue, query_value, status, not_before, lease_until, node, fence, nonce, doc, ended`
+
+// jobRow is the row of a job that nobody holds: all columns but those of its holder, and its end.
+func jobRow(j *JobRow, query string, notBefore, since time.Time) ([]any, error) {
+	doc, err := json.Marshal(j.Job)
+	return []any{string(j.ID), j.PipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, string(j.Status),
+		micros(notBefore), micros(since), j.Fence, string(doc)}, err
 }
 
 // EndJob records the final status of a job.

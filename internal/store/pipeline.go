@@ -212,22 +212,27 @@ func (tx *Tx) SaveState(ctx context.Context, id string, s *engine.State) error {
 	return nil
 }
 
-func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine.Execution, live bool) error {
-	if live && e.Touched != seq {
-		return nil
-	}
+const executionColumns = `pipeline_id, id, start_order, version, status, live, started, updated, doc`
+
+func executionRow(id string, e *engine.Execution, live bool) ([]any, error) {
 	doc, err := writeExecution(e)
-	if err != nil {
-		return err
-	}
 	alive := 0
 	if live {
 		alive = 1
 	}
-	if _, err := tx.exec(ctx, `INSERT INTO execution (pipeline_id, id, start_order, version, status, live, started, updated, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (pipeline_id, id) DO UPDATE SET status = excluded.status, live = excluded.live, updated = excluded.updated, doc = excluded.doc`,
-		id, string(e.ID), e.Order, e.Version, string(e.Status), alive, micros(e.Started), micros(e.Updated), string(doc)); err != nil {
+	return []any{id, string(e.ID), e.Order, e.Version, string(e.Status), alive, micros(e.Started), micros(e.Updated), string(doc)}, err
+}
+
+func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine.Execution, live bool) error {
+	if live && e.Touched != seq {
+		return nil
+	}
+	row, err := executionRow(id, e, live)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, `INSERT INTO execution (`+executionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (pipeline_id, id) DO UPDATE SET status = excluded.status, live = excluded.live, updated = excluded.updated, doc = excluded.doc`, row...); err != nil {
 		return err
 	}
 	for name, visit := range e.Runs {
@@ -250,20 +255,33 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 	if run.Touched != seq {
 		return nil
 	}
-	doc, err := json.Marshal(run)
+	row, err := runRow(id, run)
 	if err != nil {
 		return err
 	}
 	if run.Place != "" {
-		_, err = tx.exec(ctx, `INSERT INTO rule_execution (pipeline_id, id, execution_id, number, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`,
-			id, string(run.ID), string(run.Execution), run.Number, micros(run.Started), string(doc))
+		_, err = tx.exec(ctx, `INSERT INTO rule_execution (`+ruleColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`, row...)
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO action_execution (pipeline_id, number, id, execution_id, started, doc) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (pipeline_id, number) DO UPDATE SET doc = excluded.doc`,
-		id, run.Number, string(run.ID), string(run.Execution), micros(run.Started), string(doc))
+	_, err = tx.exec(ctx, `INSERT INTO action_execution (`+runColumns+`) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (pipeline_id, number) DO UPDATE SET doc = excluded.doc`, row...)
 	return err
+}
+
+const (
+	runColumns  = `pipeline_id, number, execution_id, started, doc`
+	ruleColumns = runColumns + `, id`
+)
+
+// runRow is the row of a run of an action, or of a rule.
+func runRow(id string, run *engine.ActionRun) ([]any, error) {
+	doc, err := json.Marshal(run)
+	row := []any{id, run.Number, string(run.Execution), micros(run.Started), string(doc)}
+	if run.Place != "" {
+		row = append(row, string(run.ID))
+	}
+	return row, err
 }
 
 // DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68).

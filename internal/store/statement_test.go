@@ -41,6 +41,8 @@ const (
 	anyList = "(\x00)"
 	// up and down mark what a page's direction decides: a statement has one of them.
 	up, down = "\x01", "\x02"
+	// manyRows stands for the rows that insertMany adds.
+	manyRows = "\x03"
 )
 
 // statements reads all statements out of the package's source: each text that is given to
@@ -75,6 +77,9 @@ func statements(t *testing.T) []statement {
 			for _, text := range s.values(c.in, c.call.Args[query.argument]) {
 				if strings.Contains(text, up) && strings.Contains(text, down) || strings.Contains(text, "pg_advisory") {
 					continue // a page goes one way; the locks read nothing
+				}
+				if strings.HasSuffix(text, manyRows) { // as the others that insert
+					continue
 				}
 				text = strings.NewReplacer(up, "", down, "", anyList, "($98, $99)").Replace(strings.Join(strings.Fields(text), " "))
 				text, n := renumber(text)
@@ -175,6 +180,8 @@ func (s *source) values(in *ast.FuncDecl, e ast.Expr) []string {
 			return out
 		case "inList":
 			return []string{anyList}
+		case "places":
+			return []string{manyRows}
 		case "placeholder": // of n+1 and the like: any number that nothing else has
 			if sum, ok := e.Args[0].(*ast.BinaryExpr); ok {
 				return []string{"$9" + sum.Y.(*ast.BasicLit).Value}
