@@ -179,15 +179,15 @@ func (t *Template) name(n *Node, id string, r *Node, k kind) string {
 	t.names[id] = p
 	typ := r.Get("Type").word()
 	p.text = strings.ToLower(id)
+	if len(p.text) > k.most && k.most > 0 {
+		p.text = p.text[:k.most]
+	}
 	if k.property != "" {
 		if given := r.Get("Properties").Get(k.property); given != nil {
 			if v := t.Evaluate(given); v != nil && v.Scalar() {
 				p.text = v.Text
 			}
 		}
-	}
-	if len(p.text) > k.most {
-		p.text = p.text[:k.most]
 	}
 	p.done = true
 	if other, ok := t.owner[typ+" "+p.text]; ok {

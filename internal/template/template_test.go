@@ -1,0 +1,184 @@
+package template_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"penstock/internal/template"
+)
+
+var inputs = template.Inputs{
+	Region: "eu-west-1", Account: "111122223333", Partition: "aws", StackName: "stack", Parameters: map[string]string{"Given": "given"},
+	Values: map[string]string{"Link": "arn:link", "Secret.Id": "id", "other-stack-out": "export", "{{resolve:ssm:/a=b}}": "dynamic"},
+}
+
+const head = `AWSTemplateFormatVersion: "2010-09-09"
+Parameters:
+  Given: {Type: String, Default: default}
+  Default: {Type: Number, Default: 7}
+  Missing: {Type: String}
+  List: {Type: CommaDelimitedList, Default: "a, b,c"}
+  Stored: {Type: "AWS::SSM::Parameter::Value<String>", Default: /a/b}
+  Choice: {Type: String, Default: x, AllowedValues: [y]}
+Mappings:
+  Sizes: {eu-west-1: {small: s, big: [b1, b2]}}
+Conditions:
+  Yes: !Equals [!Ref Given, given]
+  No: !Not [!Condition Yes]
+  Both: !And [!Condition Yes, !Condition No]
+  Either: !Or [!Condition No, !Equals ["7", !Ref Default]]
+Resources:
+  MyRole: {Type: AWS::IAM::Role, Properties: {Path: /x/}}
+  Named: {Type: AWS::IAM::Role, Properties: {RoleName: !Sub "${AWS::StackName}-role"}}
+  Bucket: {Type: AWS::S3::Bucket}
+  Absent: {Type: AWS::S3::Bucket, Condition: No}
+  Repo: {Type: AWS::CodeCommit::Repository, Properties: {RepositoryName: app}}
+  Project: {Type: AWS::CodeBuild::Project, Properties: {Name: build}}
+  Topic: {Type: AWS::SNS::Topic}
+  Link: {Type: AWS::CodeStarConnections::Connection}
+  Loose: {Type: AWS::CodeStarConnections::Connection}
+  Secret: {Type: AWS::SecretsManager::Secret}
+  Setting: {Type: AWS::SSM::Parameter, Properties: {Name: /s, Value: !Ref Given}}
+  Twin1: {Type: AWS::S3::Bucket, Properties: {BucketName: twin}}
+  Twin2: {Type: AWS::S3::Bucket, Properties: {BucketName: twin}}
+  T:
+    Type: Test
+    Properties:
+      V: `
+
+// C-25: functions, parameters, conditions, mappings and the names of resources.
+func TestEvaluate(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"text": `"text"`, "7": `7`, "yes": `"yes"`, "0x1F": `31`, "true": `true`, "2012-10-17": `"2012-10-17"`, "{a: [b, ~]}": `{"a":["b",null]}`,
+		"!Ref Given": `"given"`, "!Ref Default": `"7"`, "!Ref List": `["a","b","c"]`,
+		"!Ref AWS::Region": `"eu-west-1"`, "!Ref AWS::AccountId": `"111122223333"`, "!Ref AWS::Partition": `"aws"`, "!Ref AWS::URLSuffix": `"amazonaws.com"`, "!Ref AWS::StackName": `"stack"`,
+		"[a, !Ref AWS::NoValue]": `["a"]`, "{a: !Ref AWS::NoValue}": `{}`,
+		"!GetAtt MyRole.Arn": `"arn:aws:iam::111122223333:role/x/myrole"`, "!GetAtt Named.Arn": `"arn:aws:iam::111122223333:role/stack-role"`,
+		"{Fn::GetAtt: [MyRole, Arn]}": `"arn:aws:iam::111122223333:role/x/myrole"`, "!Ref Bucket": `"bucket"`, "!GetAtt Bucket.Arn": `"arn:aws:s3:::bucket"`,
+		"!GetAtt Repo.Name": `"app"`, "!Ref Project": `"build"`, "!Ref Topic": `"arn:aws:sns:eu-west-1:111122223333:topic"`, "!GetAtt Topic.TopicName": `"topic"`,
+		"!Ref Link": `"arn:link"`, "!GetAtt Secret.Id": `"id"`, "!GetAtt Setting.Value": `"given"`, "!ImportValue other-stack-out": `"export"`,
+		`!Sub "${AWS::Region}-${Bucket.Arn}-${!Kept}-${Default}"`: `"eu-west-1-arn:aws:s3:::bucket-${Kept}-7"`, `!Sub ["${a}${Given}", {a: !Ref Bucket}]`: `"bucketgiven"`,
+		`!Join ["-", [a, !Ref Default, 1]]`: `"a-7-1"`, `!Join [",", !Ref List]`: `"a,b,c"`, `!Split ["-", a-b]`: `["a","b"]`, `!Select [1, !Split ["-", a-b]]`: `"b"`, `!Select ["0", !Ref List]`: `"a"`,
+		`!FindInMap [Sizes, !Ref AWS::Region, small]`: `"s"`, `!Select [1, !FindInMap [Sizes, eu-west-1, big]]`: `"b2"`, `!Base64 a`: `"YQ=="`, `{"Fn::ToJsonString": {a: !Ref Default}}`: `"{\"a\":\"7\"}"`,
+		"!If [Yes, a, b]": `"a"`, "!If [No, a, b]": `"b"`, "!If [Both, a, b]": `"b"`, "!If [Either, a, b]": `"a"`, "{{resolve:x": "", `"a{{resolve:ssm:/a=b}}c"`: `"adynamicc"`,
+		"&x {a: b}\n      W: {<<: *x, c: d}": `{"a":"b"}`,
+	} {
+		if want == "" {
+			continue
+		}
+		n, errors := evaluate(t, head+in+"\n")
+		if got := fmt.Sprint(string(marshal(t, n))); got != want || len(errors) > 0 {
+			t.Errorf("%s: %s, want %s; %v", in, got, want, errors)
+		}
+	}
+}
+
+func marshal(t *testing.T, n *template.Node) []byte {
+	t.Helper()
+	if n == nil {
+		return nil
+	}
+	text, err := n.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func evaluate(t *testing.T, text string) (*template.Node, []*template.Error) {
+	t.Helper()
+	docs, err := template.Read("t.yaml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	tm := template.New(docs[0], inputs)
+	r := tm.Resources("Test")
+	return r[0].Properties.Get("V"), tm.Errors()
+}
+
+// C-25: what cannot be resolved is told with its path, its place and the mend.
+func TestEvaluateRefuses(t *testing.T) {
+	t.Parallel()
+	line := strings.Count(head, "\n") + 1
+	for in, want := range map[string]string{
+		"!Ref Missing":                    "the parameter Missing has no value and no default; give it with --parameter 'Missing=…'",
+		"!Ref Stored":                     "--parameter 'Stored=…'",
+		"!Ref Choice":                     "AllowedValues",
+		"!Ref Nobody":                     `no parameter and no resource "Nobody"`,
+		"!Ref Loose":                      "what Ref gives for Loose of type AWS::CodeStarConnections::Connection is known only to whoever made it; give it with --value 'Loose=…'",
+		"!GetAtt Loose.X":                 "--value 'Loose.X=…'",
+		"!GetAtt Nobody.X":                `no resource "Nobody"`,
+		"!GetAtt [a]":                     "Fn::GetAtt takes",
+		"!Ref Absent":                     "the condition of Absent does not hold",
+		"!ImportValue nothing":            "--value 'nothing=…'",
+		`"{{resolve:ssm:/x}}"`:            "--value '{{resolve:ssm:/x}}=…'",
+		"!If [Nothing, a, b]":             `no condition "Nothing"`,
+		"!Select [9, !Ref List]":          "no element 9 in a list of 3",
+		"!Select [x, !Ref List]":          "no element x",
+		"!Join [a]":                       "takes a list of 2",
+		"!Join [',', [[a]]]":              "joins texts",
+		"!Sub '${'":                       "never closed",
+		"!Sub '${List}'":                  "is no text",
+		"!Sub [a]":                        "Fn::Sub takes",
+		"!FindInMap [Sizes, x, y]":        "Mappings has no Sizes.x",
+		"!Transform {Name: AWS::Include}": "Fn::Transform is not evaluated here",
+		"!GetAZs ''":                      "Fn::GetAZs is not evaluated here",
+		"[!Ref Twin1, !Ref Twin2]":        `Twin1 and Twin2 would both be the AWS::S3::Bucket "twin"`,
+	} {
+		_, errors := evaluate(t, head+in+"\n")
+		if len(errors) == 0 || !strings.Contains(errors[0].Message, want) || !strings.HasPrefix(errors[0].Message, "Resources.T.Properties.V") && !strings.HasPrefix(errors[0].Message, "Conditions.") ||
+			errors[0].Line != line || errors[0].Column < 10 {
+			t.Errorf("%s: %v, want line %d: %s", in, errors, line, want)
+		}
+	}
+}
+
+// The places of JSON are those of the text, whatever the strings hold.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	docs, err := template.Read("f.json", []byte("\ufeff{\"é\": [1,\n  {\"a\": \"\\ud83d\\ude00\", \"b\":true}],\n\t\"c\" : null}\n{\"d\":0}"))
+	if err != nil || len(docs) != 2 {
+		t.Fatal(docs, err)
+	}
+	for path, want := range map[string]string{"é": "1:2", "é.1": "1:8", "é.2": "2:3", "é.2.a": "2:9", "é.2.b": "2:29", "c": "3:2", "é.2.nothing": "2:3", "nothing": "1:1", "é.9": "1:2"} {
+		at, _ := docs[0].Find(path)
+		if got := fmt.Sprintf("%d:%d", at.Line, at.Column); got != want {
+			t.Errorf("%s is at %s, not at %s", path, got, want)
+		}
+	}
+	if docs[1].Line != 4 || string(marshal(t, docs[0])) != `{"é":[1,{"a":"😀","b":true}],"c":null}` {
+		t.Errorf("%d %s", docs[1].Line, marshal(t, docs[0]))
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{head + "!Ref Given", `{"a":[1,{"b":null}]}`, "a: &a [*a]", "--- a\n--- b", "<<: {a: b}", "!Sub x: y", "? [a]\n: b", "!!binary aGk="} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, yaml bool) {
+		file := "f.json"
+		if yaml {
+			file = "f.yaml"
+		}
+		docs, err := template.Read(file, []byte(text))
+		if err != nil {
+			return
+		}
+		for _, d := range docs {
+			if template.Is(d) {
+				tm := template.New(d, inputs)
+				for _, r := range tm.Resources("Test") {
+					_ = marshal(t, r.Properties)
+				}
+				_ = tm.Errors()
+			}
+			again, err := template.Read("f.json", marshal(t, d))
+			if err != nil || len(again) != 1 || string(marshal(t, again[0])) != string(marshal(t, d)) {
+				t.Fatalf("%q is not read again: %v", marshal(t, d), err)
+			}
+		}
+	})
+}
