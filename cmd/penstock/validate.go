@@ -48,12 +48,12 @@ Exit codes: 0 if nothing is refused, 1 if something is; with --strict also if so
 			all = append(all, findings...)
 			ok := true
 			for _, f := range findings {
-				ok = ok && f.Severity == app.SeverityNote
-				failed = failed || f.Severity == app.SeverityError || *strict && f.Severity == app.SeverityWarning
+				ok = ok && f.Severity != app.SeverityError && (!*strict || f.Severity != app.SeverityWarning)
 				if !*asJSON {
 					fmt.Println(watch.Clean(f.String()))
 				}
 			}
+			failed = failed || !ok
 			if ok && !*asJSON {
 				fmt.Println(watch.Clean(name) + ": ok (roles, buckets and what else only a server knows are not looked at)")
 			}

@@ -69,6 +69,9 @@ func callService(ctx context.Context, cfg aws.Config, service, target, contentTy
 		return err
 	}
 	if res.StatusCode == http.StatusOK {
+		if len(answer) == 0 { // W-12
+			return nil
+		}
 		return json.Unmarshal(answer, out)
 	}
 	var refusal struct {
