@@ -41,6 +41,8 @@ var layers = []layer{
 	{"internal/template", "fault", "yaml"},
 	{"internal/definition", "template pipeline fault", "yaml"},
 	{"internal/engine", "pipeline fault", ""},
+	// chains and seals of the audit log, which a room makes and the command line checks
+	{"internal/audit", "", ""},
 
 	// memory
 	{"internal/store", "engine pipeline seal fault", "sql sync sys"},
@@ -84,6 +86,7 @@ var layers = []layer{
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
 	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault", "sdk"},
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
+	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
 	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
