@@ -22,7 +22,7 @@ func (s *Service) ServeJSON(ctx context.Context, op *Operation, body, dst []byte
 			return dst, err
 		}
 	}
-	out, err := op.answer(ctx, in)
+	out, err := s.answer(ctx, op, in)
 	if err != nil {
 		return dst, err
 	}
@@ -41,7 +41,7 @@ func (s *Service) ServeQuery(ctx context.Context, op *Operation, form url.Values
 			return dst, err
 		}
 	}
-	out, err := op.answer(ctx, in)
+	out, err := s.answer(ctx, op, in)
 	if err != nil {
 		return dst, err
 	}
@@ -59,6 +59,19 @@ func (s *Service) ServeQuery(ctx context.Context, op *Operation, form url.Values
 	dst = AppendXMLText(dst, requestID)
 	dst = append(dst, "</RequestId></ResponseMetadata>"...)
 	return appendTag(dst, "</", op.Name+"Response"), nil
+}
+
+// answer calls the room, through what is around it.
+func (s *Service) answer(ctx context.Context, op *Operation, in reflect.Value) (reflect.Value, error) {
+	if s.Around == nil {
+		return op.answer(ctx, in)
+	}
+	c := &Call{Service: s, Operation: op, in: in}
+	err := s.Around(ctx, c, func(ctx context.Context) (err error) {
+		c.out, err = op.answer(ctx, in)
+		return err
+	})
+	return c.out, err
 }
 
 // answer calls the room. A room that gives neither an output nor an error has a mistake,

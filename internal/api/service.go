@@ -47,6 +47,10 @@ type Service struct {
 	Shapes     *Table
 	Errors     []ErrorClass
 	Operations map[string]*Operation
+	// Around, if it is set before the first request, is called in place of every operation
+	// whose input has been decoded; it calls answer once at most, and what it gives back is
+	// the caller's answer.
+	Around func(ctx context.Context, c *Call, answer func(context.Context) error) error
 }
 
 // ErrorClass is one modelled exception. Code is its spelling on the wire where that

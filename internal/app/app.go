@@ -145,8 +145,8 @@ func (a *App) connect(ctx context.Context) error {
 	door = awswire.New(awswire.Config{
 		Authenticate: a.auth.Authenticate, Services: a.rooms.services,
 		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit), SNS: a.rooms.sns, Hooks: a.rooms.hooks,
-		Ready: func(ctx context.Context) error { return a.db.View(ctx, func(*store.Tx) error { return nil }) },
-		Log:   a.log,
+		Ready:   func(ctx context.Context) error { return a.db.View(ctx, func(*store.Tx) error { return nil }) },
+		Refused: a.rooms.cloudtrail.Refused, Log: a.log,
 	})
 	a.server = newServer(door, a.log)
 	return a.loadCertificate()
@@ -161,6 +161,7 @@ func (a *App) startLoops(ctx context.Context) {
 			}
 		})
 	}
+	run("audit", a.rooms.cloudtrail.Run)
 	run("codebuild", a.rooms.codebuild.Run)
 	run("conductor", a.rooms.conductor.Run)
 	run("events", a.rooms.events.Run)

@@ -85,7 +85,7 @@ var values = []string{
 	"arn:aws:logs:us-east-1:000000000000:log-group:name", "123456", "/name/", "projects/name", "AWS", "v1", "aws.partner/name/name",
 	"arn:aws:events:us-east-1:000000000000:connection/name/1", "arn:aws:events:us-east-1:000000000000:event-bus/name",
 	"arn:aws:route53:::healthcheck/12345678-1234-1234-1234-123456789012", "o-aaaaaaaaaa/r-aaaa",
-	"arn:aws:codeconnections:us-east-1:000000000000:host/name/1", "us-east-1",
+	"arn:aws:codeconnections:us-east-1:000000000000:host/name/1", "us-east-1", "name.amazonaws.com",
 }
 
 // least gives the least value of a shape.

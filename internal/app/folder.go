@@ -47,16 +47,21 @@ func writeCredentials(data string, c Credentials) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(data, credentialsFile+".*") // mode 0600
+	return replaceFile(filepath.Join(data, credentialsFile), append(text, '\n'))
+}
+
+// replaceFile gives a file a new content in one step; only its owner can read it.
+func replaceFile(name string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // it is gone after the rename
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(data, credentialsFile))
+	return os.Rename(f.Name(), name)
 }
 
 // A server that was killed while it was starting a program leaves the lock with the child

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"penstock/internal/api"
+	cloudtrailapi "penstock/internal/api/cloudtrail"
 	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
@@ -27,6 +28,7 @@ import (
 	"penstock/internal/provider/all"
 	"penstock/internal/retention"
 	"penstock/internal/store"
+	"penstock/internal/svc/cloudtrail"
 	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
@@ -53,6 +55,7 @@ type rooms struct {
 	sns        *sns.Room
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
+	cloudtrail *cloudtrail.Room
 	changes    *changes
 	poller     *poller
 	keeper     *retention.Keeper
@@ -65,10 +68,13 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		events: events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
 		sns:    sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
 	}
+	if r.cloudtrail, err = a.newCloudTrail(ctx); err != nil {
+		return nil, err
+	}
 	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
 	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.endpoints, a.log)
-	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
+	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Record: r.cloudtrail.Record, Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
 		a.hub.Notify(arn)
 		r.changes.object(arn)
 	}})
@@ -77,7 +83,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	}
 	a.calls.auth = a.auth
 	r.codecommit, err = codecommit.New(ctx, codecommit.Deps{
-		DB: a.db, BasicGit: a.auth.BasicGit, Region: a.cfg.Region, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
+		DB: a.db, BasicGit: a.basicGit(r.cloudtrail), Record: r.cloudtrail.Record, Region: a.cfg.Region, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
 		PublicURL: a.URL, AWS: a.calls.asCaller, Notify: a.hub.Notify, RefUpdated: r.changes.refUpdated, Log: a.log,
 	})
 	if err != nil {
@@ -119,7 +125,11 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		secretsmanagerapi.New(secretsmanager.New(secretsmanager.Deps{DB: a.db})),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
+		cloudtrailapi.New(r.cloudtrail),
 	)
+	for _, s := range r.services {
+		s.Around = r.cloudtrail.Around
+	}
 	return r, nil
 }
 

@@ -92,6 +92,9 @@ func (a *App) release() error {
 	var errs []error
 	if a.rooms != nil {
 		errs = append(errs, a.rooms.close())
+		ctx, stop := context.WithTimeout(context.Background(), drainTime)
+		errs = append(errs, a.rooms.cloudtrail.Flush(ctx))
+		stop()
 	}
 	a.cancel() // requests that the server's own parts still make
 	if a.auth != nil {

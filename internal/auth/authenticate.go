@@ -200,3 +200,18 @@ func wrapBody(r *http.Request, sig *sigv4.Signature) error {
 	}
 	return nil
 }
+
+// ClaimedKey gives the access key id that a request says it was signed with, or its user of
+// HTTP Basic, whether or not that is true; empty if it names none.
+func ClaimedKey(r *http.Request) string {
+	if user, _, ok := r.BasicAuth(); ok {
+		id, _, _ := strings.Cut(user, "%")
+		return id
+	}
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if _, found, ok := strings.Cut(r.Header.Get("Authorization"), "Credential="); ok {
+		credential = found
+	}
+	id, _, _ := strings.Cut(credential, "/")
+	return id
+}

@@ -289,3 +289,11 @@ func (c *Caller) kind() string {
 	}
 	return "Account"
 }
+
+// Origin gives the address and the User-Agent that the request of a context came from.
+func Origin(ctx context.Context) (address, userAgent string) {
+	if g := grantOf(ctx); g != nil {
+		return g.sourceIP, g.userAgent
+	}
+	return "", ""
+}

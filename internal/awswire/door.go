@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"penstock/internal/api"
+	"penstock/internal/fault"
 )
 
 // MaxBody is the largest request body of a JSON or query service that has no limit of
@@ -52,6 +54,9 @@ type Config struct {
 	Web http.Handler
 	// Ready tells whether requests can be answered, for /readyz; nil is always.
 	Ready func(context.Context) error
+	// Refused is told of requests whose signature proves nothing, with the credential scope name
+	// and the operation; may be nil.
+	Refused func(r *http.Request, scope, operation string, err error)
 	// Log gets internal errors with their request ids, and every request at debug level;
 	// nil is silence.
 	Log *slog.Logger
@@ -152,12 +157,22 @@ func (x *exchange) health(ready func(context.Context) error) {
 }
 
 func (x *exchange) serveS3() {
-	ctx, err := x.Authenticate(x.r, "s3", nil)
+	ctx, err := x.authenticate("s3", nil)
 	if err != nil {
 		x.refuse(err)
 		return
 	}
 	x.S3.ServeHTTP(x.w, x.r.WithContext(ctx))
+}
+
+// authenticate tells of those who claim to be somebody and cannot prove it.
+func (x *exchange) authenticate(scope string, body []byte) (context.Context, error) {
+	ctx, err := x.Authenticate(x.r, scope, body)
+	var f *fault.Error
+	if x.Refused != nil && x.route.signed && errors.As(err, &f) {
+		x.Refused(x.r, scope, x.route.opName(), err)
+	}
+	return ctx, err
 }
 
 // recover answers a request whose handler has panicked, if nothing was written yet. The

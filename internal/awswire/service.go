@@ -96,7 +96,7 @@ func (x *exchange) serveREST(body, dst []byte) ([]byte, int, error) {
 }
 
 func (x *exchange) serveJSON(body, dst []byte) ([]byte, error) {
-	ctx, err := x.Authenticate(x.r, x.route.service.Scope, body)
+	ctx, err := x.authenticate(x.route.service.Scope, body)
 	if err != nil {
 		return dst, err
 	}
@@ -113,7 +113,7 @@ func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
 	if x.route.op = s.Operations[action]; action != "" && (x.route.op == nil || version != "" && version != s.Version) {
 		return dst, fault.New("InvalidAction", "Could not find operation %.100s for version %.20s of %s on this penstock server", action, version, s.ID)
 	}
-	ctx, err := x.Authenticate(x.r, s.Scope, body)
+	ctx, err := x.authenticate(s.Scope, body)
 	if err != nil {
 		return dst, err
 	}

@@ -77,6 +77,7 @@ func (tx *Tx) InsertVersion(ctx context.Context, id string, d *pipeline.Declarat
 	if err != nil {
 		return err
 	}
+	tx.noteDefinition(d.Version, text)
 	_, err = tx.exec(ctx, `INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ($1, $2, $3)`, id, d.Version, string(text))
 	return err
 }

@@ -151,7 +151,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tx, err := db.backend.update(ctx, fn)
+	tx, err := db.backend.update(ctx, intended(ctx, fn))
 	if err != nil {
 		return err
 	}

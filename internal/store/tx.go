@@ -27,6 +27,8 @@ type Tx struct {
 	now    time.Time
 	hooks  []func()
 	topics []string
+	// facts are what Note was told.
+	facts  map[string]any
 	failed error
 	over   bool
 }

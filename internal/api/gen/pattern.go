@@ -21,6 +21,8 @@ var rewritten = map[string]string{
 	`[0-9A-Za-z\.\-_]*(?<!\.)`: `[0-9A-Za-z._-]*[0-9A-Za-z_-]`,
 	// Not of white space alone.
 	`^(?!\s*$).+`: `.*\S.*`,
+	// Surrogates, with the halves in the wrong places, for what lies beyond U+FFFF.
+	`[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*`: `[\x{0020}-\x{D7FF}\x{E000}-\x{FFFD}\x{10000}-\x{10FFFF}\t]*`,
 }
 
 // translate turns a model's pattern (Java's dialect) into RE2's. The result is meant to

@@ -116,6 +116,9 @@ func (r *Room) CreateBranch(ctx context.Context, in *api.CreateBranchInput) (*ap
 	if _, err := p.commit(ctx, in.CommitId); err != nil {
 		return nil, err
 	}
+	if err = r.deps.DB.Intend(ctx); err != nil {
+		return nil, err
+	}
 	err = p.git.Move(ctx, ref, "", in.CommitId)
 	switch {
 	case errors.Is(err, git.ErrStale):
@@ -148,6 +151,9 @@ func (r *Room) DeleteBranch(ctx context.Context, in *api.DeleteBranchInput) (*ap
 	}
 	if id == "" {
 		return &api.DeleteBranchOutput{}, nil
+	}
+	if err := r.deps.DB.Intend(ctx); err != nil {
+		return nil, err
 	}
 	if err := p.git.Move(ctx, ref, id, ""); err != nil {
 		return nil, concurrent(err)

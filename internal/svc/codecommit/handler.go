@@ -85,6 +85,9 @@ func (r *Room) ServeGit(w http.ResponseWriter, req *http.Request) {
 	req = req.WithContext(ctx)
 	c := auth.From(ctx)
 	if err := auth.Check(ctx, actions[g.service], arnOf(c.Account, c.Region, g.name)); err != nil {
+		if g.service == git.ReceivePack {
+			_ = r.record(ctx, g.name, func(context.Context) (map[string]any, error) { return nil, err })
+		}
 		r.fail(w, req, err, false)
 		return
 	}
@@ -99,10 +102,39 @@ func (r *Room) ServeGit(w http.ResponseWriter, req *http.Request) {
 	case g.service == git.UploadPack:
 		p.git.ServeUploadPack(w, req)
 	default:
-		p.git.ServeReceivePack(w, req, func(ctx context.Context, changes []git.Change) error {
+		r.receive(ctx, w, req, p)
+	}
+}
+
+// receive takes a push. Its record is durable before git moves anything, because git moves refs
+// in files (W-41).
+func (r *Room) receive(ctx context.Context, w http.ResponseWriter, req *http.Request, p *place) {
+	begun := false
+	err := r.record(ctx, p.Name, func(ctx context.Context) (map[string]any, error) {
+		if err := r.deps.DB.Intend(ctx); err != nil {
+			return nil, err
+		}
+		begun = true
+		references := []any{}
+		p.git.ServeReceivePack(w, req.WithContext(ctx), func(ctx context.Context, changes []git.Change) error {
+			for _, c := range changes {
+				references = append(references, map[string]any{"ref": c.Ref, "commit": c.New, "previousCommit": c.Old})
+			}
 			return r.moved(ctx, p, changes)
 		})
+		return map[string]any{"references": references}, nil
+	})
+	switch {
+	case err == nil:
+	case begun: // git has answered
+		r.deps.Log.ErrorContext(ctx, "codecommit: a push is not recorded", "error", err)
+	default:
+		r.fail(w, req, err, false)
 	}
+}
+
+func (r *Room) record(ctx context.Context, repository string, run func(context.Context) (map[string]any, error)) error {
+	return r.deps.Record(ctx, "codecommit", "GitPush", map[string]any{"repositoryName": repository}, run)
 }
 
 // regions lists where there are repositories of a name, the preferred Region first.

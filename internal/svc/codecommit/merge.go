@@ -51,6 +51,9 @@ func (r *Room) MergeBranchesByFastForward(ctx context.Context, in *api.MergeBran
 	if tip == source.ID {
 		return out, nil
 	}
+	if err := r.deps.DB.Intend(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.git.Move(ctx, ref, tip, source.ID); err != nil {
 		return nil, concurrent(err)
 	}

@@ -62,6 +62,9 @@ type Deps struct {
 	// After a crash it may be told again. An error fails the push or call, though the ref
 	// stays moved, and is told again at the next start.
 	RefUpdated func(ctx context.Context, u RefUpdate) error
+	// Record runs what a caller asks for and keeps a record of it, of the source codecommit; nil
+	// keeps none. What run gives stands in the record as the answer.
+	Record func(ctx context.Context, source, name string, request map[string]any, run func(context.Context) (map[string]any, error)) error
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -93,6 +96,12 @@ func New(ctx context.Context, deps Deps) (*Room, error) {
 	}
 	if deps.RefUpdated == nil {
 		deps.RefUpdated = func(context.Context, RefUpdate) error { return nil }
+	}
+	if deps.Record == nil {
+		deps.Record = func(ctx context.Context, _, _ string, _ map[string]any, run func(context.Context) (map[string]any, error)) error {
+			_, err := run(ctx)
+			return err
+		}
 	}
 	if deps.PublicURL == nil {
 		deps.PublicURL = func() string { return "" }

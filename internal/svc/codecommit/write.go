@@ -59,6 +59,9 @@ func (r *Room) write(ctx context.Context, action string, d draft) (*git.Made, er
 	if d.message == "" {
 		d.message = d.standard
 	}
+	if err := r.deps.DB.Intend(ctx); err != nil {
+		return nil, err
+	}
 	made, err := p.git.Write(ctx, git.NewCommit{
 		Branch: ref, Parent: d.parent, Message: d.message, Edits: d.edits,
 		Author: git.Person{Name: d.name, Email: d.email, Unix: r.deps.Now().Unix(), Zone: "+0000"},

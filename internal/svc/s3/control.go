@@ -46,13 +46,15 @@ func (c *call) control() error {
 	default:
 		return methodNotAllowed()
 	}
-	if err := c.loadBucket(); err != nil {
-		return err
-	}
-	if err := c.check(action, c.name, ""); err != nil {
-		return err
-	}
-	return run()
+	return c.recorded(c.r.Method != http.MethodGet, strings.TrimPrefix(action, "s3:"), func() error {
+		if err := c.loadBucket(); err != nil {
+			return err
+		}
+		if err := c.check(action, c.name, ""); err != nil {
+			return err
+		}
+		return run()
+	})
 }
 
 func (c *call) controlList() error {

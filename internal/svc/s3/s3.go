@@ -37,6 +37,9 @@ type Deps struct {
 	Hosts []string
 	// Log gets what no caller can be told; nil is slog.Default.
 	Log *slog.Logger
+	// Record runs what a caller asks for and keeps a record of it, of the source s3; nil keeps
+	// none.
+	Record func(ctx context.Context, source, name string, request map[string]any, run func(context.Context) (map[string]any, error)) error
 	// Idle is how long a body may stand still in either direction; 0 is a minute.
 	Idle time.Duration
 }
@@ -53,11 +56,12 @@ type Room struct {
 	log    *slog.Logger
 	idle   time.Duration
 	last   atomic.Uint64 // sequencer
+	record func(ctx context.Context, source, name string, request map[string]any, run func(context.Context) (map[string]any, error)) error
 }
 
 // New makes the room.
 func New(d Deps) *Room {
-	s := &Room{db: d.DB, blobs: d.Blobs, notify: d.Notify, tell: d.Tell, log: d.Log, idle: d.Idle}
+	s := &Room{db: d.DB, blobs: d.Blobs, notify: d.Notify, tell: d.Tell, log: d.Log, idle: d.Idle, record: d.Record}
 	if s.notify == nil {
 		s.notify = func(string) {}
 	}
@@ -118,6 +122,23 @@ func (c *call) serve() error {
 	if err := c.readVersion(); err != nil {
 		return err
 	}
+	return c.recorded(op.level == bucketLevel && op.method != http.MethodGet && op.method != http.MethodHead && op.name != "DeleteObjects", op.name,
+		func() error { return c.carryOut(op) })
+}
+
+// recorded runs a request and keeps a record of it if that is wanted: of what changes buckets. What
+// changes objects is too much, and data events in CloudTrail's words (W-41).
+func (c *call) recorded(wanted bool, name string, run func() error) error {
+	if !wanted || c.record == nil {
+		return run()
+	}
+	return c.record(c.ctx(), "s3", name, map[string]any{"bucketName": c.name}, func(ctx context.Context) (map[string]any, error) {
+		c.r = c.r.WithContext(ctx)
+		return nil, run()
+	})
+}
+
+func (c *call) carryOut(op *operation) error {
 	if op.level != service && op.name != "CreateBucket" {
 		if err := c.loadBucket(); err != nil {
 			return err
