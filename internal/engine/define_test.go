@@ -112,7 +112,11 @@ func action(word string, source bool) pipeline.Action {
 				script(&a, strings.Split(v, ";"))
 				break
 			}
+			v, more, _ := strings.Cut(v, ";") // =key:value;key:value
 			a.Configuration[k] = v
+			for k, v := range pairs(more) {
+				a.Configuration[k] = v
+			}
 			break
 		}
 		word = word[end:]
@@ -167,4 +171,15 @@ func condition(s *pipeline.Stage, text string) {
 	case "failure":
 		s.OnFailure = &pipeline.FailureConditions{Conditions: []pipeline.Condition{c}}
 	}
+}
+
+// pairs reads key:value;key:value.
+func pairs(text string) map[string]string {
+	m := map[string]string{}
+	for part := range strings.SplitSeq(text, ";") {
+		if k, v, ok := strings.Cut(part, ":"); ok {
+			m[k] = v
+		}
+	}
+	return m
 }

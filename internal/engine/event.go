@@ -72,7 +72,12 @@ type OverrideCondition struct {
 }
 
 // Approve answers a pending approval (S-223). Status is Approved or Rejected.
-type Approve struct{ Stage, Action, Token, Status, Summary, By string }
+type Approve struct {
+	Stage, Action, Token, Status, Summary, By string
+	// Authors are the ARNs of who brought the revisions, by source action; who is not in it is
+	// not known.
+	Authors map[string]string
+}
 
 // Progress is news of a running job: whatever is set replaces what was known.
 type Progress struct {

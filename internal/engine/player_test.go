@@ -54,9 +54,9 @@ func newPlayer(t *testing.T) *player {
 //	update  [mode=…] …                                       puts a new version in force
 //	    STAGE: action[:kind][@order][>artifact][<artifact][/namespace][~minutes][^region][=key:value] … [!retry[:ALL_ACTIONS]|!rollback]
 //	           [?entry|success|failure:RESULT=RULE[,RULE]…]   where rules are like actions
-//	start [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [reported=STAGE/ACTION:REVISION] [detected]
+//	start [by=ARN] [NAME=VALUE…] [override=ACTION:TYPE:VALUE] [reported=STAGE/ACTION:REVISION] [detected]
 //	succeed|fail|continue|progress eN STAGE/ACTION [job=NUMBER] [NAME=VALUE…]  (a rule is STAGE?RULE)
-//	approve|reject eN STAGE/ACTION [token=…]
+//	approve|reject eN STAGE/ACTION [token=…] [by=…] [author=ACTION:…]
 //	retry eN STAGE MODE · rollback STAGE eN · stop eN [abandon] · disable|enable STAGE [Outbound]
 //	override eN STAGE BEFORE_ENTRY|ON_SUCCESS
 //	note eN STAGE/ACTION NAME                                keeps the present token under a name
@@ -234,6 +234,8 @@ func (p *player) start(args []string) Event {
 		case a == "detected":
 			ev.Detected = true
 			ev.Trigger = pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges}
+		case name == "by":
+			ev.Trigger.Detail = value
 		case name == "reported":
 			where, id, _ := strings.Cut(value, ":")
 			stage, action, _ := strings.Cut(where, "/")
@@ -256,6 +258,15 @@ func (p *player) approval(verb string, args []string) Event {
 		a.Status, a.Summary = "Rejected", "not yet"
 	}
 	for _, arg := range args[2:] {
+		if by, ok := strings.CutPrefix(arg, "by="); ok {
+			a.By = by
+			continue
+		}
+		if author, ok := strings.CutPrefix(arg, "author="); ok {
+			action, who, _ := strings.Cut(author, ":")
+			a.Authors = map[string]string{action: who}
+			continue
+		}
 		a.Token = strings.TrimPrefix(arg, "token=")
 		if known, ok := p.tokens[strings.ReplaceAll(a.Token, ",", " ")]; ok { // token=e1,Stage/action: another one's
 			a.Token = known

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"penstock/internal/fault"
@@ -191,73 +190,4 @@ func (st *step) timeOut(e *Execution, run *ActionRun) {
 	}
 	st.failRun(e, run, why)
 	st.advance(e)
-}
-
-// approve answers a pending approval (S-223 to S-227). The request is looked for first: it
-// may be one of an older version, whose stage or action has another name by now.
-func (st *step) approve(ev Approve) error {
-	e, run := st.pending(ev)
-	if run == nil {
-		return st.notPending(ev)
-	}
-	run.Summary, run.UpdatedBy = ev.Summary, ev.By
-	if stage := st.s.Stages[ev.Stage]; stage != nil {
-		stage.Answered = append(stage.Answered, Answer{Execution: e.ID, Action: run.Action, Token: run.Token})
-		stage.Answered = stage.Answered[max(0, len(stage.Answered)-maxAnswered):]
-	}
-	if ev.Status == "Approved" {
-		st.endRun(e, run, pipeline.Succeeded)
-		st.emitAction(e, run, "SUCCEEDED")
-	} else {
-		st.failRun(e, run, pipeline.ErrorDetails{Code: pipeline.JobFailed, Message: fmt.Sprintf("The action '%s' was rejected by %s", run.Action, ev.By)})
-	}
-	st.advance(e)
-	return nil
-}
-
-// maxAnswered is how many answered approvals a stage remembers. It is for the second of two
-// answers, which comes soon after the first.
-const maxAnswered = 64
-
-// askAgain forgets the answer to an earlier request of the same execution: its token is now
-// one of an earlier request, which is invalid (S-227).
-func (st *step) askAgain(e *Execution, action string) {
-	if stage := st.s.Stages[e.Stage]; stage != nil {
-		stage.Answered = slices.DeleteFunc(stage.Answered, func(a Answer) bool { return a.Execution == e.ID && a.Action == action })
-	}
-}
-
-// pending finds the run that waits for an answer.
-func (st *step) pending(ev Approve) (*Execution, *ActionRun) {
-	for _, e := range st.s.Executions {
-		if visit := e.Runs[ev.Stage]; visit != nil {
-			if run := visit.Actions[ev.Action]; run != nil && run.Status == pipeline.InProgress && run.Token != "" && run.Token == ev.Token {
-				return e, run
-			}
-		}
-	}
-	return nil, nil
-}
-
-// notPending says why an answer is refused (S-227).
-func (st *step) notPending(ev Approve) error {
-	stage, err := st.knownStage(ev.Stage)
-	if err != nil {
-		return err
-	}
-	if !hasAction(st.s.Current(), ev.Stage, ev.Action) {
-		return fault.New("ActionNotFoundException", "The stage '%s' of pipeline '%s' does not have an action with name '%s'", ev.Stage, st.s.Name, ev.Action)
-	}
-	if slices.ContainsFunc(stage.Answered, func(a Answer) bool { return a.Action == ev.Action && a.Token == ev.Token }) {
-		return fault.New("ApprovalAlreadyCompletedException", "The approval of action '%s' in stage '%s' has already been answered", ev.Action, ev.Stage)
-	}
-	return fault.New("InvalidApprovalTokenException", "The approval token is unknown, has expired or belongs to an earlier request of action '%s'", ev.Action)
-}
-
-func hasAction(d *pipeline.Declaration, stage, action string) bool {
-	def, _, ok := d.Stage(stage)
-	if ok {
-		_, ok = def.Action(action)
-	}
-	return ok
 }

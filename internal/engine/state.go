@@ -240,6 +240,8 @@ type ActionRun struct {
 	// Token answers an approval while it is pending (S-222).
 	Token    string    `json:"token,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
+	// Approvals are those who have said yes, in their order. The list is replaced, not changed.
+	Approvals []Approval `json:"approvals,omitempty"`
 
 	RoleARN  string              `json:"roleArn,omitempty"`
 	Region   string              `json:"region,omitempty"`

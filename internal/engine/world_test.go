@@ -318,7 +318,7 @@ func (w *world) asked() {
 				}
 				continue
 			}
-			if ask := (Approve{Stage: run.Stage, Action: run.Action, Token: run.Token}); !slices.Contains(w.tokens, ask) {
+			if ask := (Approve{Stage: run.Stage, Action: run.Action, Token: run.Token}); !slices.ContainsFunc(w.tokens, func(a Approve) bool { return a.Token == ask.Token }) {
 				w.newID(run.Token)
 				w.tokens = append(w.tokens, ask)
 			}

@@ -17,6 +17,10 @@ func invokeTypes() []ActionType {
 			optional("NotificationArn", "SNS topic that is told of the pending approval, in the region of the pipeline."),
 			optional("ExternalEntityLink", "Address of what is to be reviewed."),
 			optional("CustomData", "Note to the reviewer."),
+			number(RequiredApprovals, "How many people must approve, 1 to 10; 1 if left out. Not in AWS."),
+			optional(Approvers, "ARNs of those who may approve, with * and ?, separated by spaces; everyone who is allowed to if left out. Not in AWS."),
+			flag(ForbidStarter, "Whether who started the execution may not approve it. Not in AWS."),
+			flag(ForbidAuthor, "Whether who brought a source revision of the execution may not approve it. Not in AWS."),
 		),
 		builtinType(CategoryInvoke, OwnerAWS, "Lambda", upTo(5), upTo(5), day, // S-329
 			required("FunctionName", "Function that is invoked, in the region of the action.").identity(),

@@ -94,7 +94,9 @@ func (g *generator) action(stage int, typ ActionType) Action {
 			a.Configuration["ObjectKey"] = "key"
 		}
 	case "Manual":
-		delete(a.Configuration, "NotificationArn")
+		for _, key := range []string{"NotificationArn", RequiredApprovals, Approvers, ForbidStarter, ForbidAuthor} {
+			delete(a.Configuration, key)
+		}
 		a.TimeoutInMinutes = rapid.SampledFrom([]int{0, 5, 86400}).Draw(g.t, "timeout")
 	case "Commands":
 		a.Commands = []string{"make " + g.value(at, Property{})}

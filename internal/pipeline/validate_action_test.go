@@ -158,6 +158,30 @@ func TestConfiguration(t *testing.T) {
 		{"S-52 primary that is no input", put("Compile", "PrimarySource", "Tree"), invalidAction,
 			"The value 'Tree' of configuration 'PrimarySource' for action 'Compile' is not valid. It must be the name of an input artifact of the action"},
 		{"S-220 topic", put("Approve", "NotificationArn", topic), "", ""},
+		{"S-228 two of these", func(d *Declaration, _ *Env) {
+			c := action(d, "Approve").Configuration
+			c[RequiredApprovals], c[Approvers] = "2", "arn:aws:iam::111122223333:user/ann arn:aws:iam::111122223333:user/bob"
+			c[ForbidStarter], c[ForbidAuthor] = "true", "false"
+		}, "", ""},
+		{"S-228 two of any in a group", func(d *Declaration, _ *Env) {
+			c := action(d, "Approve").Configuration
+			c[RequiredApprovals], c[Approvers] = "2", "arn:aws:iam::111122223333:user/leads/*"
+		}, "", ""},
+		{"S-228 none", put("Approve", RequiredApprovals, "0"), invalidAction,
+			"The value '0' of configuration 'RequiredApprovals' for action 'Approve' is not valid. It must be a whole number from 1 to 10"},
+		{"S-228 half", put("Approve", RequiredApprovals, "1.5"), invalidAction,
+			"The value '1.5' of configuration 'RequiredApprovals' for action 'Approve' is not valid. It must be a whole number from 1 to 10"},
+		{"S-228 not of somebody's choice", put("Approve", RequiredApprovals, "#{variables.n}"), invalidAction,
+			"The value '#{variables.n}' of configuration 'RequiredApprovals' for action 'Approve' is not valid. It must be written out, without variables"},
+		{"S-228 a name", put("Approve", Approvers, "ann"), invalidAction,
+			"The value 'ann' of configuration 'Approvers' for action 'Approve' is not valid. It must be ARNs or patterns of ARNs, such as arn:aws:iam::123456789012:user/*, separated by spaces"},
+		{"S-228 too few", func(d *Declaration, _ *Env) {
+			c := action(d, "Approve").Configuration
+			c[RequiredApprovals], c[Approvers] = "2", "arn:aws:sts::1:assumed-role/lead/a arn:aws:sts::1:assumed-role/lead/b"
+		}, invalidAction,
+			"The value 'arn:aws:sts::1:assumed-role/lead/a arn:aws:sts::1:assumed-ro…' of configuration 'Approvers' for action 'Approve' is not valid. It must be at least as many people as RequiredApprovals, 2; all sessions of a role count as one"},
+		{"S-228 perhaps", put("Approve", ForbidStarter, "perhaps"), invalidAction,
+			"The value 'perhaps' of configuration 'ForbidStarter' for action 'Approve' is not valid. It must be true or false"},
 		{"S-220 M-25 no ARN", put("Approve", "NotificationArn", "approvals"), invalidAction,
 			"The ARN approvals you specified for sending notifications for the approval action Approve contains a format error."},
 		{"S-220 M-25 account", put("Approve", "NotificationArn", "arn:aws:sns:us-east-1:me:approvals"), invalidAction,

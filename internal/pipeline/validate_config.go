@@ -147,7 +147,7 @@ var builtinRules = map[builtinRule]func(*validator, configuration, subject) erro
 	{OwnerAWS, CategoryDeploy, "S3"}:       s3Deploy,
 	{OwnerAWS, CategoryBuild, "CodeBuild"}: primarySource,
 	{OwnerAWS, CategoryTest, "CodeBuild"}:  primarySource,
-	{OwnerAWS, CategoryApproval, "Manual"}: notification,
+	{OwnerAWS, CategoryApproval, "Manual"}: manualApproval,
 }
 
 func isManualApproval(id ActionTypeID) bool {
@@ -180,6 +180,13 @@ func primarySource(_ *validator, c configuration, a subject) error {
 		return nil
 	}
 	return fault.New(invalidAction, "The value '%s' of configuration 'PrimarySource' for action '%s' is not valid. It must be the name of an input artifact of the action", excerpt(primary), a.Name)
+}
+
+func manualApproval(v *validator, c configuration, a subject) error {
+	if err := notification(v, c, a); err != nil {
+		return err
+	}
+	return approvers(v, c, a)
 }
 
 // notification checks the topic of a manual approval (S-220: M-25).

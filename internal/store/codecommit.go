@@ -107,8 +107,10 @@ func (tx *Tx) UpdateCodeCommitRepository(ctx context.Context, r CodeCommitReposi
 
 // DeleteCodeCommitRepository removes a repository and what has been told of it.
 func (tx *Tx) DeleteCodeCommitRepository(ctx context.Context, id string) error {
-	if _, err := tx.exec(ctx, `DELETE FROM codecommit_head WHERE repository_id = $1`, id); err != nil {
-		return err
+	for _, table := range []string{"codecommit_head", "codecommit_pusher"} {
+		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE repository_id = $1`, id); err != nil {
+			return err
+		}
 	}
 	_, err := tx.exec(ctx, `DELETE FROM codecommit_repository WHERE id = $1`, id)
 	return err
@@ -135,4 +137,19 @@ func (tx *Tx) CodeCommitHeads(ctx context.Context, id string) (map[string]string
 		heads[h.ref] = h.commit
 	}
 	return heads, err
+}
+
+// PutCodeCommitPusher keeps who brought a commit. Who was first stays.
+func (tx *Tx) PutCodeCommitPusher(ctx context.Context, id, commit, principal string) error {
+	_, err := tx.exec(ctx, `INSERT INTO codecommit_pusher (repository_id, commit_id, principal) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, id, commit, principal)
+	return err
+}
+
+// CodeCommitPusher gives the ARN of who brought a commit to a repository; ErrNotFound if that is
+// not known.
+func (tx *Tx) CodeCommitPusher(ctx context.Context, account, region, name, commit string) (string, error) {
+	var principal string
+	err := tx.one(ctx, `SELECT p.principal FROM codecommit_pusher p JOIN codecommit_repository r ON r.id = p.repository_id
+		WHERE r.account = $1 AND r.region = $2 AND r.name = $3 AND p.commit_id = $4`, []any{account, region, name, commit}, &principal)
+	return principal, err
 }

@@ -53,6 +53,11 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 			if !strings.HasPrefix(c.Ref, heads) {
 				continue
 			}
+			if c.New != "" && caller != "" {
+				if err := tx.PutCodeCommitPusher(ctx, p.ID, c.New, caller); err != nil {
+					return err
+				}
+			}
 			if err := tx.PutCodeCommitHead(ctx, p.ID, c.Ref, c.New); err != nil {
 				return err
 			}

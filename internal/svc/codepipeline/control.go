@@ -1,7 +1,10 @@
 package codepipeline
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	api "penstock/internal/api/codepipeline"
@@ -70,12 +73,46 @@ func (r *Room) PutApprovalResult(ctx context.Context, in *api.PutApprovalResultI
 			return err
 		}
 		at = tx.Now()
-		_, err = r.Conductor.ApplyTx(ctx, tx, p.ID, engine.Approve{Stage: in.StageName, Action: in.ActionName, Token: in.Token,
-			Status: in.Result.Status, Summary: in.Result.Summary, By: c.ARN})
+		s, err := tx.LoadState(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		answer := engine.Approve{Stage: in.StageName, Action: in.ActionName, Token: in.Token, Status: in.Result.Status, Summary: in.Result.Summary, By: c.ARN}
+		if e, run := s.Pending(in.StageName, in.ActionName, in.Token); e != nil {
+			tx.Note("pipelineExecutionId", string(e.ID))
+			tx.Note("sourceRevisions", e.SourceRevisions)
+			tx.Note("approvals", fmt.Sprintf("%d of %d before this", len(run.Approvals), engine.Needed(run)))
+			if answer.Authors, err = authors(ctx, tx, s, e); err != nil {
+				return err
+			}
+		}
+		_, err = r.Conductor.ApplyTx(ctx, tx, p.ID, answer)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.PutApprovalResultOutput{ApprovedAt: &at}, nil
+}
+
+// authors gives who brought the revisions of an execution, by source action: of commits in a
+// repository of this server who pushed or made them. Of other sources nobody is known.
+func authors(ctx context.Context, tx *store.Tx, s *engine.State, e *engine.Execution) (map[string]string, error) {
+	found := map[string]string{}
+	d := s.Attached.Definitions[e.Version]
+	for _, r := range e.SourceRevisions {
+		for i := range d.Stages {
+			a, ok := d.Stages[i].Action(r.ActionName)
+			if !ok || a.ActionTypeID.Category != pipeline.CategorySource || a.ActionTypeID.Owner != pipeline.OwnerAWS || a.ActionTypeID.Provider != "CodeCommit" {
+				continue
+			}
+			who, err := tx.CodeCommitPusher(ctx, s.Account, cmp.Or(a.Region, s.Region), a.Configuration["RepositoryName"], r.RevisionID)
+			if err == nil {
+				found[r.ActionName] = who
+			} else if !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
 }

@@ -1,0 +1,11 @@
+-- +goose Up
+-- who brought a commit, as the tip of a push or through the API
+CREATE TABLE codecommit_pusher (
+	repository_id TEXT NOT NULL,
+	commit_id TEXT NOT NULL,
+	principal TEXT NOT NULL,
+	PRIMARY KEY (repository_id, commit_id)
+);
+
+-- +goose Down
+DROP TABLE codecommit_pusher;
