@@ -136,7 +136,7 @@ func (s *Service) ServeREST(ctx context.Context, op *Operation, r *RESTRequest, 
 			return nil, err
 		}
 	}
-	out, err := op.answer(ctx, in)
+	out, err := s.answer(ctx, op, in)
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func (x *exchange) serveService() {
 }
 
 func (x *exchange) serveREST(body, dst []byte) ([]byte, int, error) {
-	ctx, err := x.Authenticate(x.r, x.route.service.Scope, body)
+	ctx, err := x.authenticate(x.route.service.Scope, body)
 	if err != nil {
 		return dst, 0, err
 	}

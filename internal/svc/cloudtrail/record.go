@@ -21,7 +21,7 @@ var reading = []string{
 // data are the operations that CloudTrail calls data events and does not record unless told
 // to: they are too many, and what they carry is kept elsewhere.
 var data = map[string]bool{
-	"logs.PutLogEvents": true, "sns.Publish": true, "sns.PublishBatch": true, "events.PutEvents": true,
+	"logs.PutLogEvents": true, "sns.Publish": true, "sns.PublishBatch": true, "events.PutEvents": true, "lambda.Invoke": true, "lambda.InvokeAsync": true,
 	"codeconnections.UseConnection": true, "codestarconnections.UseConnection": true,
 }
 
