@@ -165,6 +165,7 @@ func (a *App) startLoops(ctx context.Context) {
 	run("codebuild", a.rooms.codebuild.Run)
 	run("conductor", a.rooms.conductor.Run)
 	run("events", a.rooms.events.Run)
+	run("notifications", a.rooms.notifications.Run)
 	run("sns", a.rooms.sns.Run)
 	run("worker", a.rooms.worker.Run)
 	run("polling", func(ctx context.Context) error { a.rooms.poller.run(ctx); return nil })

@@ -18,6 +18,7 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/store"
 	"penstock/internal/svc/events"
+	"penstock/internal/svc/notifications"
 )
 
 // pipelineService is the principal that assumes pipelines' roles (S-8).
@@ -71,6 +72,13 @@ func (c *calls) forEvent(call events.Call) aws.Config {
 		in.Policies = []string{document([]statement{{"Allow", []string{call.Action}, []string{call.Resource}}})}
 	}
 	return c.config(call.Region, in)
+}
+
+// forNotification is config for publishing to the target of a notification rule, as the service
+// itself: the topic's policy says whether it may.
+func (c *calls) forNotification(account, region, rule, topic string) aws.Config {
+	return c.config(region, auth.MintInput{Account: account, Service: notifications.Principal, SessionName: "notifications", InvokedBy: notifications.Principal,
+		Source: rule, Policies: []string{document([]statement{{"Allow", []string{"sns:Publish"}, []string{topic}}})}})
 }
 
 // forJob makes what a provider may use for a job: the action's role, which is assumed

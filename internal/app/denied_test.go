@@ -86,6 +86,7 @@ var values = []string{
 	"arn:aws:events:us-east-1:000000000000:connection/name/1", "arn:aws:events:us-east-1:000000000000:event-bus/name",
 	"arn:aws:route53:::healthcheck/12345678-1234-1234-1234-123456789012", "o-aaaaaaaaaa/r-aaaa",
 	"arn:aws:codeconnections:us-east-1:000000000000:host/name/1", "us-east-1", "name.amazonaws.com",
+	"arn:aws:codestar-notifications:us-east-1:000000000000:notificationrule/name",
 }
 
 // least gives the least value of a shape.
@@ -307,7 +308,7 @@ func TestEveryOperationAsksWhoMay(t *testing.T) {
 			}
 			r, body = request(t, s, m, op)
 			w := a.ask(t, &keys, s.Scope, r, body)
-			text := w.Body.String()
+			text := w.Header().Get("X-Amzn-Errortype") + w.Body.String()
 			switch {
 			case notOffered(text):
 			case free[name] != "":

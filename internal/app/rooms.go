@@ -14,6 +14,7 @@ import (
 	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
+	notificationsapi "penstock/internal/api/codestarnotifications"
 	eventsapi "penstock/internal/api/events"
 	iamapi "penstock/internal/api/iam"
 	logsapi "penstock/internal/api/logs"
@@ -37,6 +38,7 @@ import (
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
 	"penstock/internal/svc/logs"
+	"penstock/internal/svc/notifications"
 	"penstock/internal/svc/s3"
 	"penstock/internal/svc/secretsmanager"
 	"penstock/internal/svc/sns"
@@ -60,19 +62,22 @@ type rooms struct {
 	poller     *poller
 	keeper     *retention.Keeper
 	hooks      http.Handler
+	// notifications are the rules of CodeStar Notifications.
+	notifications *notifications.Room
 }
 
 // newRooms makes them. Rooms know each other only as services that are called.
 func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	r := &rooms{
-		events: events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
-		sns:    sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
+		events:        events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
+		notifications: notifications.New(notifications.Deps{DB: a.db, AWS: a.calls.forNotification, Log: a.log}),
+		sns:           sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
 	}
 	if r.cloudtrail, err = a.newCloudTrail(ctx); err != nil {
 		return nil, err
 	}
 	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
-	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r.events), Log: a.log})
+	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r), Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.endpoints, a.log)
 	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Record: r.cloudtrail.Record, Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
 		a.hub.Notify(arn)
@@ -123,6 +128,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		snsapi.New(r.sns),
 		ssmapi.New(ssm.New(ssm.Deps{DB: a.db})),
 		secretsmanagerapi.New(secretsmanager.New(secretsmanager.Deps{DB: a.db})),
+		notificationsapi.New(r.notifications),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 		cloudtrailapi.New(r.cloudtrail),
@@ -199,7 +205,7 @@ func (a *App) env(_ context.Context, job *store.JobRow) provider.Env {
 
 // deliver tells events to the rules of their account (S-340), and those of pipelines to the
 // log.
-func (a *App) deliver(room *events.Room) func(context.Context, []store.Outgoing) error {
+func (a *App) deliver(r *rooms) func(context.Context, []store.Outgoing) error {
 	return func(ctx context.Context, list []store.Outgoing) error {
 		for _, e := range list {
 			if e.Source != "aws.codepipeline" {
@@ -208,6 +214,9 @@ func (a *App) deliver(room *events.Room) func(context.Context, []store.Outgoing)
 			a.log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("type", e.DetailType), slog.String("resource", e.Resource),
 				slog.Time("at", e.At), slog.String("detail", e.Detail))
 		}
-		return room.Take(ctx, list)
+		if err := r.events.Take(ctx, list); err != nil {
+			return err
+		}
+		return r.notifications.Take(ctx, list)
 	}
 }

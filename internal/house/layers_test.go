@@ -54,7 +54,7 @@ var layers = []layer{
 
 	// motion
 	{"internal/conductor", "store engine pipeline fault", "sync"},
-	// deliveries to others, which two rooms share: claims, order and retries of store's rows
+	// deliveries to others, which rooms share: claims, order and retries of store's rows
 	{"internal/courier", "store fault", ""},
 	// logs of what runs, which the rooms of builds and functions share
 	{"internal/logstream", "", "sdk"},
@@ -88,6 +88,7 @@ var layers = []layer{
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
 	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
+	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
