@@ -42,7 +42,7 @@ func (p *place) tip(ctx context.Context, ref string) (string, error) {
 	if errors.Is(err, git.ErrNotFound) {
 		return "", nil
 	}
-	return id, busy(err)
+	return id, asFault(err)
 }
 
 // GetBranch gives the commit a branch is at.
@@ -83,7 +83,7 @@ func (r *Room) ListBranches(ctx context.Context, in *api.ListBranchesInput) (*ap
 	}
 	refs, err := p.git.Refs(ctx, heads)
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	out := &api.ListBranchesOutput{Branches: []string{}}
 	for _, ref := range slices.Sorted(maps.Keys(refs)) {
@@ -126,7 +126,7 @@ func (r *Room) CreateBranch(ctx context.Context, in *api.CreateBranchInput) (*ap
 	case errors.Is(err, git.ErrConflict):
 		return nil, fault.New("InvalidBranchNameException", "A branch named %q cannot exist beside a branch that is a folder to it, or to which it is one.", in.BranchName)
 	case err != nil:
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	return &api.CreateBranchOutput{}, r.moved(ctx, p, []git.Change{{Ref: ref, New: in.CommitId}})
 }
@@ -167,7 +167,7 @@ func concurrent(err error) error {
 	if errors.Is(err, git.ErrStale) {
 		return fault.New("ConcurrentReferenceUpdateException", "The branch was moved at the same time. Look at it and try again.")
 	}
-	return busy(err)
+	return asFault(err)
 }
 
 // UpdateDefaultBranch makes another branch the default one.
@@ -194,5 +194,5 @@ func (r *Room) UpdateDefaultBranch(ctx context.Context, in *api.UpdateDefaultBra
 	if err != nil {
 		return nil, err
 	}
-	return &api.UpdateDefaultBranchOutput{}, busy(p.follow(context.WithoutCancel(ctx), in.DefaultBranchName))
+	return &api.UpdateDefaultBranchOutput{}, asFault(p.follow(context.WithoutCancel(ctx), in.DefaultBranchName))
 }

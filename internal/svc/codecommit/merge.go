@@ -42,7 +42,7 @@ func (r *Room) MergeBranchesByFastForward(ctx context.Context, in *api.MergeBran
 	}
 	forward, err := p.git.IsAncestor(ctx, destination.ID, source.ID)
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	if !forward {
 		return nil, fault.New("ManualMergeRequiredException", "The branch %s cannot be moved forward to %s: it has commits of its own.", target, source.ID)

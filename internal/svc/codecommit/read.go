@@ -24,7 +24,7 @@ func (p *place) commit(ctx context.Context, id string) (*git.Commit, error) {
 	if errors.Is(err, git.ErrNotFound) {
 		return nil, fault.New("CommitDoesNotExistException", "The commit %s does not exist in the repository %s.", id, p.Name)
 	}
-	return c, busy(err)
+	return c, asFault(err)
 }
 
 // resolve finds the commit of a specifier: a full commit id, a branch, a tag, HEAD, or a
@@ -52,7 +52,7 @@ func (p *place) resolve(ctx context.Context, specifier string) (*git.Commit, err
 	for _, rev := range tries {
 		c, err := p.git.Commit(ctx, rev)
 		if !errors.Is(err, git.ErrNotFound) {
-			return c, busy(err)
+			return c, asFault(err)
 		}
 	}
 	return nil, fault.New("CommitDoesNotExistException", "The commit %s does not exist in the repository %s.", specifier, p.Name)
@@ -87,7 +87,7 @@ func (r *Room) GetCommit(ctx context.Context, in *api.GetCommitInput) (*api.GetC
 		return nil, fault.New("CommitIdDoesNotExistException", "The commit %s does not exist in the repository %s.", in.CommitId, p.Name)
 	}
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	return &api.GetCommitOutput{Commit: detail(c)}, nil
 }
@@ -159,7 +159,7 @@ func (r *Room) GetFile(ctx context.Context, in *api.GetFileInput) (*api.GetFileO
 		return nil, fault.New("FileDoesNotExistException", "The file %s does not exist in the commit %s.", path, c.ID)
 	}
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	data, err := p.blob(ctx, e.ID, maxFile)
 	if err != nil {
@@ -180,7 +180,7 @@ func (p *place) blob(ctx context.Context, id string, limit int) ([]byte, error) 
 	case errors.Is(err, git.ErrNotFound), err == nil && o.Type != "blob":
 		return nil, fault.New("BlobIdDoesNotExistException", "The blob %s does not exist in the repository %s.", id, p.Name)
 	case err != nil:
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	return append([]byte{}, o.Data...), nil
 }
@@ -222,7 +222,7 @@ func (r *Room) GetFolder(ctx context.Context, in *api.GetFolderInput) (*api.GetF
 		return nil, fault.New("FolderDoesNotExistException", "The folder %s does not exist in the commit %s.", path, c.ID)
 	}
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	out := &api.GetFolderOutput{
 		CommitId: c.ID, FolderPath: path, TreeId: id, SubFolders: []api.Folder{}, Files: []api.File{},
@@ -291,7 +291,7 @@ func (r *Room) GetDifferences(ctx context.Context, in *api.GetDifferencesInput) 
 		return nil, fault.New("MaximumItemsToCompareExceededException", "The commits differ in too many files. Compare commits that are nearer to each other.")
 	}
 	if err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	out := &api.GetDifferencesOutput{Differences: []api.Difference{}}
 	last := ""

@@ -63,7 +63,7 @@ func (r *Room) CreateRepository(ctx context.Context, in *api.CreateRepositoryInp
 	// The folder is there before its row: a row always has one. A folder without a row, left
 	// by a crash in between, is only a few bytes that nothing refers to.
 	if err := r.git.Create(ctx, p.ID); err != nil {
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	err := r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		p.Created, p.Modified = tx.Now(), tx.Now()

@@ -189,10 +189,14 @@ func absentRepository(name string) error {
 	return fault.New("RepositoryDoesNotExistException", "%s does not exist", name)
 }
 
-// busy turns the limits of package git into faults; other errors stay what they are.
-func busy(err error) error {
-	if errors.Is(err, git.ErrBusy) {
+// asFault turns what a client can mend of package git's errors into faults; others stay what
+// they are.
+func asFault(err error) error {
+	switch {
+	case errors.Is(err, git.ErrBusy):
 		return fault.New("ThrottlingException", "Too many git processes are running. Try again in a moment.")
+	case errors.Is(err, git.ErrGone):
+		return fault.New("RepositoryDoesNotExistException", "The repository was deleted in the meantime.")
 	}
 	return err
 }

@@ -78,7 +78,7 @@ func (r *Room) write(ctx context.Context, action string, d draft) (*git.Made, er
 	case errors.Is(err, git.ErrConflict):
 		return nil, fault.New("FileNameConflictsWithDirectoryNameException", "A file and a folder would have the same name: %s", after(err))
 	case err != nil:
-		return nil, busy(err)
+		return nil, asFault(err)
 	}
 	return made, r.moved(ctx, p, []git.Change{{Ref: ref, Old: d.parent, New: made.ID}})
 }
@@ -146,7 +146,7 @@ func (p *place) checkParent(ctx context.Context, ref string, d draft) error {
 		refs, err := p.git.Refs(ctx, heads)
 		switch {
 		case err != nil:
-			return busy(err)
+			return asFault(err)
 		case len(refs) > 0:
 			return absentBranch(p, d.branch)
 		case d.parent != "":
@@ -163,7 +163,7 @@ func (p *place) checkParent(ctx context.Context, ref string, d draft) error {
 	if _, err := p.git.Commit(ctx, d.parent); errors.Is(err, git.ErrNotFound) {
 		return fault.New("ParentCommitDoesNotExistException", "The parent commit %s does not exist in the repository %s.", d.parent, p.Name)
 	} else if err != nil {
-		return busy(err)
+		return asFault(err)
 	}
 	return outdated(d)
 }
@@ -182,7 +182,7 @@ func (p *place) keepFolders(ctx context.Context, d *draft) error {
 			continue
 		}
 		if err != nil {
-			return busy(err)
+			return asFault(err)
 		}
 		stays := func(name string) bool {
 			return !slices.ContainsFunc(d.edits, func(e git.Edit) bool { return e.Delete && e.Path == folder+"/"+name })

@@ -268,7 +268,7 @@ func (r *Repo) SetHead(ctx context.Context, branch string) error {
 func (r *Repo) Head() (string, error) {
 	data, err := r.dir.root.ReadFile(r.id + "/HEAD")
 	if err != nil {
-		return "", fmt.Errorf("git: %w", err)
+		return "", r.gone(fmt.Errorf("git: %w", err))
 	}
 	branch, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "ref: refs/heads/")
 	if !ok {

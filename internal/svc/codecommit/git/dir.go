@@ -51,6 +51,8 @@ type Config struct {
 var (
 	// ErrBusy says that no process came free within Config.MaxWait.
 	ErrBusy = errors.New("git: too many processes are running")
+	// ErrGone says that the repository was removed while it was worked on.
+	ErrGone = errors.New("git: the repository is gone")
 	// ErrNotFound says that the object, path or ref is not in the repository.
 	ErrNotFound = errors.New("git: not found")
 	// ErrTooLarge says that what was asked for passes a limit.

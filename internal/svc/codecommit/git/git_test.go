@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -284,5 +285,23 @@ func TestOpenSweeps(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(path, "keep/objects/pack")); err != nil {
 		t.Error(err)
+	}
+}
+
+// N-8: whoever works on a repository that is removed learns that, and not that git failed.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{})
+	if err := b.dir.Remove("one"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	for name, use := range map[string]func() error{
+		"head":   func() error { _, err := b.repo.Head(); return err },
+		"object": func() error { _, _, _, err := b.repo.Stat(ctx, "HEAD"); return err },
+	} {
+		if err := use(); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,6 +126,7 @@ func (p pool) release() { <-p }
 // process is a started git command.
 type process struct {
 	cmd    *exec.Cmd
+	repo   *Repo
 	name   string
 	stderr *tail
 	kill   *time.Timer
@@ -134,7 +136,7 @@ type process struct {
 // place in a pool. When ctx ends the whole group is told to end, and killed after the grace.
 func (d *Dir) start(ctx context.Context, c call, prepare func(*exec.Cmd) error) (*process, error) {
 	cmd := exec.CommandContext(ctx, d.cfg.Binary, c.args...)
-	p := &process{cmd: cmd, name: c.args[0], stderr: &tail{max: 8 << 10}}
+	p := &process{cmd: cmd, repo: c.repo, name: c.args[0], stderr: &tail{max: 8 << 10}}
 	cmd.Dir = d.path
 	cmd.Env = append(append([]string{}, d.env...), c.env...)
 	if c.repo != nil {
@@ -157,9 +159,20 @@ func (d *Dir) start(ctx context.Context, c call, prepare func(*exec.Cmd) error) 
 		}
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("git %s: %w", p.name, err)
+		return nil, c.repo.gone(fmt.Errorf("git %s: %w", p.name, err))
 	}
 	return p, nil
+}
+
+// gone adds ErrGone to an error that came after the repository was removed.
+func (r *Repo) gone(err error) error {
+	if r == nil {
+		return err
+	}
+	if _, e := os.Stat(r.path); errors.Is(e, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return err
 }
 
 // wait ends the process; a bad exit is an *ExitError.
@@ -178,7 +191,7 @@ func (p *process) wait(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), err)
 	}
-	return &ExitError{Command: p.name, Stderr: p.stderr.String(), err: err}
+	return p.repo.gone(&ExitError{Command: p.name, Stderr: p.stderr.String(), err: err})
 }
 
 // quick runs a command of an API call to its end.
