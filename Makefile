@@ -47,6 +47,7 @@ lint: ## staticcheck, at the version of tools/go.mod
 test: setup check lint build ## everything
 	@scripts/check-binary bin/penstock
 	@go test -timeout 15m $$(go list ./... | grep -vE '^penstock/e2e(/|$$)')
+	@scripts/fuzz 10s
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## the scripts that drive the real binary with real clients
@@ -55,8 +56,10 @@ e2e: build ## the scripts that drive the real binary with real clients
 kill: build ## 200 times kill -9 while pipelines run
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_KILLS=200 go test -count=1 -timeout 20m -v -run TestKill ./e2e
 
-nightly: kill ## what takes longer: a million simulated steps, 200 kills
+nightly: kill ## what takes longer: a million simulated steps, 200 kills, 100 000 mixed requests, ten minutes of each fuzz target
 	@PENSTOCK_SIM_STEPS=1000000 PENSTOCK_SIM_SEED=$$(date +%s) go test -count=1 -timeout 60m -v -run TestSimulation ./internal/engine
+	@PENSTOCK_FUZZ_REQUESTS=100000 PENSTOCK_FUZZ_SEED=$$(date +%s) go test -count=1 -timeout 60m -v -run TestMixedRequests ./internal/app
+	@scripts/fuzz 10m
 
 bench: build ## measure, next to the physical limits of the same minute
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go run ./bench

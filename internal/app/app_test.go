@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 func start(t *testing.T, data, database string) *App {
 	t.Helper()
 	cfg := Default()
-	cfg.Data, cfg.Listen, cfg.Database, cfg.Log = data, "127.0.0.1:0", database, slog.New(slog.DiscardHandler)
+	cfg.Data, cfg.Listen, cfg.Database, cfg.Log = data, "127.0.0.1:0", database, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -216,6 +216,12 @@ func request(t *testing.T, s *api.Service, m *published, op modelled) (*http.Req
 	for k, v := range said[s.Name+"."+op.Name] {
 		in[k] = v
 	}
+	return spell(t, s, m, op, in)
+}
+
+// spell writes a request in the protocol of its service.
+func spell(t *testing.T, s *api.Service, m *published, op modelled, in map[string]any) (*http.Request, []byte) {
+	t.Helper()
 	if s.Protocol == api.RESTJSON {
 		return m.rest(t, s, op, in)
 	}
