@@ -51,6 +51,8 @@ type Config struct {
 	PollInterval string `setting:"poll-interval" usage:"how often repositories in folders of this machine are asked for new commits, like 60s; 0 is never"`
 	// Endpoint is a list of SERVICE=URL, separated by spaces.
 	Endpoint string `setting:"endpoint" list:"true" usage:"SERVICE=URL: send this server's own calls to a service, such as s3, for its account and Region (for every Region if the URL has {region}) to another endpoint, with the credentials of the server's AWS environment or profile; several times for several"`
+	// ArtifactRetention is history or forever.
+	ArtifactRetention string `setting:"artifact-retention" usage:"history or forever: whether the artifacts of executions are deleted from the buckets of this server when the executions are removed from the history, after 12 months"`
 	// LogFormat is text or json, LogLevel a name of log/slog.
 	LogFormat string `setting:"log-format" usage:"text or json, on standard error"`
 	LogLevel  string `setting:"log-level" usage:"debug, info, warn or error"`
@@ -72,7 +74,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Data: defaultData(), Listen: "127.0.0.1:7788", Region: "us-east-1", Account: "000000000000",
-		AllowPrivateTargets: "false", LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", PollInterval: "60s", GitHubURL: "https://api.github.com",
+		AllowPrivateTargets: "false", ArtifactRetention: "history", LogFormat: "text", LogLevel: "info", WebhookSecrets: "mask", PollInterval: "60s", GitHubURL: "https://api.github.com",
 	}
 }
 
@@ -121,6 +123,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("--allow-private-targets %q: true or false", c.AllowPrivateTargets)
 	case everyErr != nil || every != 0 && (every < time.Second || every > 24*time.Hour):
 		return fmt.Errorf("--poll-interval %q: a time between 1s and 24h, like 60s, or 0", c.PollInterval)
+	case c.ArtifactRetention != "" && c.ArtifactRetention != "history" && c.ArtifactRetention != "forever":
+		return fmt.Errorf("--artifact-retention %q: history or forever", c.ArtifactRetention)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key are given together or not at all")
 	case c.PublicURL != "" && (err != nil || public.Scheme != "http" && public.Scheme != "https" || public.Host == "" ||

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"penstock/internal/store"
@@ -39,7 +41,10 @@ type Life struct {
 type Config struct {
 	DB    *store.DB
 	Lives []Life
-	Log   *slog.Logger
+	// Delete deletes an artifact from its bucket; nil keeps artifacts for ever. One that is
+	// not there any more is no error. It may be called again for one that it has deleted.
+	Delete func(ctx context.Context, a store.StaleArtifact) error
+	Log    *slog.Logger
 }
 
 // Keeper removes what is not kept. It is safe for concurrent use.
@@ -52,15 +57,24 @@ func New(cfg Config) *Keeper { return &Keeper{cfg} }
 
 // Removed counts what a pass has removed.
 type Removed struct {
+	// Executions are those of pipelines, Runs those of their actions and rules.
+	Executions, Runs int
+	// Artifacts were deleted, Refused could not be and are tried again later.
+	Artifacts, Refused int
 	// Rows are those whose life is over, by the name of their kind.
 	Rows map[string]int
 }
 
 // attributes are the counts that are not zero, for the log.
 func (r *Removed) attributes() []any {
+	counts := maps.Clone(r.Rows)
+	counts["executions"], counts["action and rule executions"], counts["artifacts"] = r.Executions, r.Runs, r.Artifacts
+	counts["artifacts that could not be deleted"] = r.Refused
 	var out []any
-	for name, n := range r.Rows {
-		out = append(out, slog.Int(name, n))
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if counts[name] > 0 {
+			out = append(out, slog.Int(name, counts[name]))
+		}
 	}
 	return out
 }
@@ -106,7 +120,7 @@ func (k *Keeper) turn(ctx context.Context) time.Duration {
 // error it leaves to the next; Removed says what it did.
 func (k *Keeper) Collect(ctx context.Context) (Removed, error) {
 	removed := Removed{Rows: map[string]int{}}
-	err := errors.Join(k.rows(ctx, &removed), k.logs(ctx, &removed))
+	err := errors.Join(k.history(ctx, &removed), k.artifacts(ctx, &removed), k.rows(ctx, &removed), k.logs(ctx, &removed))
 	return removed, err
 }
 

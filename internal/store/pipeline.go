@@ -213,7 +213,7 @@ func (tx *Tx) SaveState(ctx context.Context, id string, s *engine.State) error {
 	return nil
 }
 
-const executionColumns = `pipeline_id, id, start_order, version, status, live, started, updated, doc`
+const executionColumns = `pipeline_id, id, start_order, version, status, live, started, updated, rollback_target, doc`
 
 func executionRow(id string, e *engine.Execution, live bool) ([]any, error) {
 	doc, err := writeExecution(e)
@@ -221,7 +221,7 @@ func executionRow(id string, e *engine.Execution, live bool) ([]any, error) {
 	if live {
 		alive = 1
 	}
-	return []any{id, string(e.ID), e.Order, e.Version, string(e.Status), alive, micros(e.Started), micros(e.Updated), string(doc)}, err
+	return []any{id, string(e.ID), e.Order, e.Version, string(e.Status), alive, micros(e.Started), micros(e.Updated), string(e.RollbackTarget), string(doc)}, err
 }
 
 func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine.Execution, live bool) error {
@@ -232,7 +232,7 @@ func (tx *Tx) saveExecution(ctx context.Context, id string, seq int64, e *engine
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, `INSERT INTO execution (`+executionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	if _, err := tx.exec(ctx, `INSERT INTO execution (`+executionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (pipeline_id, id) DO UPDATE SET status = excluded.status, live = excluded.live, updated = excluded.updated, doc = excluded.doc`, row...); err != nil {
 		return err
 	}
