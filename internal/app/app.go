@@ -166,6 +166,7 @@ func (a *App) startLoops(ctx context.Context) {
 	run("conductor", a.rooms.conductor.Run)
 	run("events", a.rooms.events.Run)
 	run("notifications", a.rooms.notifications.Run)
+	run("lambda", a.rooms.lambda.Run)
 	run("sns", a.rooms.sns.Run)
 	run("worker", a.rooms.worker.Run)
 	run("polling", func(ctx context.Context) error { a.rooms.poller.run(ctx); return nil })

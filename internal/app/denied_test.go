@@ -120,7 +120,7 @@ func (m *published) least(t *testing.T, name string, depth int) any {
 	}
 	if s.Pattern != "" {
 		re, err := regexp.Compile("^(?:" + s.Pattern + ")$")
-		for _, v := range values {
+		for _, v := range slices.Concat(values, functionValues) {
 			if err == nil && re.MatchString(v) && len(v) >= s.Min && (s.Max == 0 || len(v) <= s.Max) {
 				return v
 			}

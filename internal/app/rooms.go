@@ -17,6 +17,7 @@ import (
 	notificationsapi "penstock/internal/api/codestarnotifications"
 	eventsapi "penstock/internal/api/events"
 	iamapi "penstock/internal/api/iam"
+	lambdaapi "penstock/internal/api/lambda"
 	logsapi "penstock/internal/api/logs"
 	secretsmanagerapi "penstock/internal/api/secretsmanager"
 	snsapi "penstock/internal/api/sns"
@@ -37,6 +38,7 @@ import (
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
+	"penstock/internal/svc/lambda"
 	"penstock/internal/svc/logs"
 	"penstock/internal/svc/notifications"
 	"penstock/internal/svc/s3"
@@ -53,6 +55,7 @@ type rooms struct {
 	s3         *s3.Room
 	codecommit *codecommit.Room
 	codebuild  *codebuild.Room
+	lambda     *lambda.Room
 	events     *events.Room
 	sns        *sns.Room
 	conductor  *conductor.Conductor
@@ -94,9 +97,14 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.codebuild, err = a.newCodeBuild(r.conductor.TellTx); err != nil {
+	run, err := a.newRunner()
+	if err != nil {
 		return nil, err
 	}
+	if r.codebuild, err = a.newCodeBuild(run, r.conductor.TellTx); err != nil {
+		return nil, err
+	}
+	r.lambda = a.newLambda(run)
 	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Env: a.env, Node: node(), Log: a.log})
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
@@ -122,6 +130,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	r.services = append(connections.Services(),
 		codecommitapi.New(r.codecommit),
 		codebuildapi.New(r.codebuild),
+		lambdaapi.New(r.lambda),
 		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
 		codepipelineapi.New(pipelines),
 		eventsapi.New(r.events),

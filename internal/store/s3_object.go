@@ -193,11 +193,12 @@ func (tx *Tx) SetObjectACL(ctx context.Context, o Object, acl string) error {
 	return err
 }
 
-// BlobNamed tells whether an object or a part names the blob.
+// BlobNamed tells whether an object, a part or a function names the blob.
 func (tx *Tx) BlobNamed(ctx context.Context, blob string) (bool, error) {
 	for _, query := range []string{
 		`SELECT 1 FROM s3_objects WHERE blob = $1 AND blob <> '' LIMIT 1`,
 		`SELECT 1 FROM s3_parts WHERE blob = $1 LIMIT 1`,
+		`SELECT 1 FROM lambda_function WHERE code = $1 LIMIT 1`,
 	} {
 		var one int64
 		if err := tx.one(ctx, query, []any{blob}, &one); err != ErrNotFound {

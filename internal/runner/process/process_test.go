@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -236,4 +237,45 @@ func BenchmarkBuild(b *testing.B) {
 		}
 		s.Close()
 	}
+}
+
+// A command that makes another program of the shell has ended when that has, and is stopped like
+// any other.
+func TestExec(t *testing.T) {
+	each(t, func(t *testing.T, r *process.Runner, _ string) {
+		for _, how := range []string{"close", "cancel", "end"} {
+			out := runnertest.NewOutput()
+			s := runnertest.Open(t, r, runner.Spec{Output: out, Grace: 50 * time.Millisecond})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			script := "exec sh -c 'echo began; sleep 604; echo survived'"
+			if how == "end" {
+				script = "exec sh -c 'echo began; exit 9'"
+			}
+			type end struct {
+				res runner.Result
+				err error
+			}
+			got := make(chan end, 1)
+			go func() {
+				res, err := s.Run(ctx, runner.Command{Script: script})
+				got <- end{res, err}
+			}()
+			out.Await(t, "began")
+			switch how {
+			case "close":
+				s.Close()
+			case "cancel":
+				cancel()
+			}
+			select {
+			case e := <-got:
+				if how == "end" && (e.err != nil || e.res.ExitCode != 9) || how != "end" && e.err == nil {
+					t.Errorf("%s: %+v", how, e)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("%s: the command goes on", how)
+			}
+		}
+	})
 }

@@ -151,7 +151,19 @@ func (s *session) ask(ctx context.Context, text string, n int) ([]string, error)
 	var cause error
 	select {
 	case a := <-got:
-		return a.fields, a.err
+		if !errors.Is(a.err, errShellEnded) {
+			return a.fields, a.err
+		}
+		// The answer's pipe is closed; where the shell became another program (exec), that
+		// still runs.
+		select {
+		case <-sh.done:
+			return a.fields, a.err
+		case <-ctx.Done():
+			cause = context.Cause(ctx)
+		case <-s.closing:
+			cause = runner.ErrClosed
+		}
 	case <-ctx.Done():
 		cause = context.Cause(ctx)
 	case <-s.closing:
@@ -162,6 +174,7 @@ func (s *session) ask(ctx context.Context, text string, n int) ([]string, error)
 	defer grace.Stop()
 	select {
 	case <-got:
+	case <-sh.done:
 	case <-grace.C:
 	}
 	s.cell.killAll()

@@ -149,7 +149,7 @@ func (r *Room) clear() error {
 		return err
 	}
 	for _, e := range entries {
-		remove := removeTree
+		remove := runner.Remove
 		if !e.IsDir() {
 			remove = os.Remove
 		}

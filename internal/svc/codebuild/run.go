@@ -301,7 +301,7 @@ func (b *build) remove() {
 	if b.workspace == "" {
 		return
 	}
-	if err := removeTree(b.workspace); err != nil {
+	if err := runner.Remove(b.workspace); err != nil {
 		b.room.deps.Log.Warn("codebuild: workspace not removed", "build", b.row.ID, "error", err)
 	}
 	_ = os.Remove(b.workspace + ".zip")

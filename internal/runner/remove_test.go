@@ -1,4 +1,4 @@
-package codebuild
+package runner
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 // P-9, hostile: nothing of a build stays behind, however deep and closed it made its folders.
-func TestRemoveTree(t *testing.T) {
+func TestRemove(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "build")
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -37,7 +37,7 @@ func TestRemoveTree(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "mod/x"), 0o755), os.Chmod(filepath.Join(dir, "mod/x"), 0), os.Chmod(filepath.Join(dir, "mod"), 0o500)); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeTree(dir); err != nil {
+	if err := Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +46,7 @@ func TestRemoveTree(t *testing.T) {
 	if fi, err := os.Stat(outside); err != nil || fi.Mode().Perm() != 0o500 {
 		t.Error("a link was followed:", fi, err)
 	}
-	if err := removeTree(dir); err != nil {
+	if err := Remove(dir); err != nil {
 		t.Error("twice:", err)
 	}
 }

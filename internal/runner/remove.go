@@ -1,4 +1,4 @@
-package codebuild
+package runner
 
 import (
 	"crypto/rand"
@@ -13,9 +13,9 @@ import (
 // deepest is how deep a tree may be for os.RemoveAll, which holds a file open per level.
 const deepest = 200
 
-// removeTree removes what a build has left. A build may leave folders that nobody may enter -
+// Remove removes the workspace of a session that is closed, if it is there. What ran in it may have left folders that nobody may enter -
 // Go's module cache does - and, to annoy, trees deeper than a server has files to open.
-func removeTree(dir string) error {
+func Remove(dir string) error {
 	for {
 		// A name the build cannot have taken.
 		keep := ".deep-" + rand.Text() + "-"

@@ -1,0 +1,139 @@
+package lambda
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	runtimePath = "/2018-06-01/runtime/"
+	// maxAnswer is the most bytes a function may answer with.
+	maxAnswer = 6<<20 + 100
+	// bodyTime is how long a runtime may take to send what it says.
+	bodyTime = 30 * time.Second
+)
+
+// ServeHTTP is the Runtime API for the one process of the instance. (N-16)
+func (i *instance) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	what, ok := strings.CutPrefix(req.URL.Path, runtimePath)
+	switch {
+	case !ok:
+	case req.Method == http.MethodGet && what == "invocation/next":
+		i.serveNext(w, req)
+		return
+	case req.Method == http.MethodPost && what == "init/error":
+		body, err := said(w, req)
+		if err == nil {
+			out := outcome{payload: body, failure: "Unhandled"}
+			i.mu.Lock()
+			if i.failed == nil {
+				i.failed = &out
+				close(i.broken)
+			}
+			i.mu.Unlock()
+			accepted(w)
+		}
+		return
+	case req.Method == http.MethodPost && strings.HasPrefix(what, "invocation/"):
+		id, kind, _ := strings.Cut(strings.TrimPrefix(what, "invocation/"), "/")
+		if kind == "response" || kind == "error" {
+			i.serveEnd(w, req, id, kind == "error")
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, "NotFound", "there is nothing at "+req.URL.Path)
+}
+
+// serveNext waits for an invocation and hands it over.
+func (i *instance) serveNext(w http.ResponseWriter, req *http.Request) {
+	var inv *invocation
+	select {
+	case inv = <-i.events:
+	case <-req.Context().Done():
+		return
+	}
+	i.mu.Lock()
+	inv.begun = time.Now()
+	begun := inv.begun
+	i.mu.Unlock()
+	i.tail.line("START RequestId: " + inv.id + " Version: " + versionText(i.v.Number))
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Lambda-Runtime-Aws-Request-Id", inv.id)
+	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(begun.Add(time.Duration(i.v.functionDoc.Timeout)*time.Second).UnixMilli(), 10))
+	h.Set("Lambda-Runtime-Invoked-Function-Arn", inv.arn)
+	h.Set("Lambda-Runtime-Trace-Id", inv.trace)
+	if inv.client != "" {
+		h.Set("Lambda-Runtime-Client-Context", inv.client)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(inv.payload)))
+	close(inv.taken)
+	w.Write(inv.payload)
+}
+
+// serveEnd takes the answer of an invocation, once.
+func (i *instance) serveEnd(w http.ResponseWriter, req *http.Request, id string, bad bool) {
+	i.mu.Lock()
+	inv := i.current
+	i.mu.Unlock()
+	if inv == nil || inv.id != id {
+		refuse(w, http.StatusBadRequest, "InvalidRequestID", "the invocation "+id+" is not under way")
+		return
+	}
+	body, err := said(w, req)
+	out := outcome{payload: body}
+	switch {
+	case err != nil && err != errLarge:
+		return
+	case err == errLarge:
+		out = fails("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (%d bytes).", maxAnswer)
+	case bad:
+		out.failure = "Unhandled"
+		if !json.Valid(body) {
+			out = fails("Runtime.Unknown", "%s", body)
+		}
+	}
+	select {
+	case inv.done <- out:
+		if err == nil {
+			accepted(w)
+		}
+	default:
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation "+id+" has been answered already")
+	}
+}
+
+var errLarge = fmt.Errorf("larger than %d bytes", maxAnswer)
+
+// said reads what the runtime has to say; what it cannot be is answered.
+func said(w http.ResponseWriter, req *http.Request) ([]byte, error) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(io.LimitReader(req.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		refuse(w, http.StatusBadRequest, "BadRequest", "the body could not be read")
+	case len(body) > maxAnswer:
+		err = errLarge
+		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", errLarge.Error())
+	default:
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+func accepted(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	io.WriteString(w, `{"status":"OK"}`)
+}
+
+func refuse(w http.ResponseWriter, status int, kind, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"errorType": kind, "errorMessage": text})
+}
