@@ -61,10 +61,22 @@ func laws(t *testing.T) (operations map[string]string, shapes map[string]*law) {
 	}
 	read("codepipeline", &model, true)
 	var overrides map[string]struct {
-		Shapes map[string]struct{ Min, Max *int }
+		Shapes map[string]json.RawMessage
 	}
 	read("overrides", &overrides, false)
-	for name, o := range overrides["codepipeline"].Shapes {
+	for name, text := range overrides["codepipeline"].Shapes {
+		var o struct {
+			Min, Max     *int
+			Pattern, Why string
+		}
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&o); err != nil {
+			t.Fatalf("the override of %s: %v", name, err)
+		}
+		if o.Pattern != "" {
+			model.Shapes[name].Pattern = o.Pattern
+		}
 		if o.Min != nil {
 			model.Shapes[name].Min = o.Min
 		}

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -47,11 +48,8 @@ func Lint(d Definition, account string, known pipeline.Catalogue) []Warning {
 		}
 		l.transitions(d.Disabled)
 	}
-	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
+	slices.SortFunc(l.warnings, func(a, b Warning) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
 	})
 	return l.warnings
 }

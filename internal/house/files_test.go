@@ -140,7 +140,7 @@ func links(tr *tree) []problem {
 	return ps
 }
 
-var cited = regexp.MustCompile(`\b([SWNP])-(\d+)(?:(?:\.\.|…|–)(?:[SWNP]-)?(\d+))?`)
+var cited = regexp.MustCompile(`\b([SWNPC])-(\d+)(?:(?:\.\.|…|–)(?:[SWNPC]-)?(\d+))?`)
 
 // divergences wants a test behind every known difference from AWS: the rule that ends a
 // row of the page must be cited by a test or by the data of one.

@@ -127,12 +127,10 @@ func (n *Node) Find(path string) (at, value *Node) {
 	return at, n
 }
 
-// Text makes a text that stands where another node does.
+// text makes a text that stands where another node does.
 func (n *Node) text(s string) *Node {
 	return &Node{Kind: String, Text: s, Line: n.Line, Column: n.Column}
 }
-
-// Str, Strs, Obj and Arr make nodes that nobody wrote.
 
 // Str makes a text.
 func Str(s string) *Node { return &Node{Kind: String, Text: s} }
