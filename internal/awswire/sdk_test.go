@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
@@ -225,5 +226,50 @@ func TestSDKQuery(t *testing.T) {
 	me, err := sdksts.NewFromConfig(c).GetCallerIdentity(ctx, &sdksts.GetCallerIdentityInput{})
 	if err != nil || *me.UserId != "<me>" {
 		t.Error(me, err)
+	}
+}
+
+// unsteady refuses the first calls.
+type unsteady struct {
+	pipelines
+	failures []error
+	calls    int
+}
+
+func (u *unsteady) ListPipelines(context.Context, *codepipeline.ListPipelinesInput) (*codepipeline.ListPipelinesOutput, error) {
+	if u.calls++; u.calls <= len(u.failures) {
+		return nil, u.failures[u.calls-1]
+	}
+	return &codepipeline.ListPipelinesOutput{Pipelines: []codepipeline.PipelineSummary{}}, nil
+}
+
+// C-8, W-19: failures that pass by themselves are told so that clients try again by
+// themselves, and what the caller must mend is not asked for twice.
+func TestSDKTriesAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		failures []error
+		calls    int
+	}{
+		"internal":    {[]error{errors.New("the database went away"), errors.New("again")}, 3},
+		"throttled":   {[]error{fault.New("ThrottlingException", "Rate exceeded")}, 2},
+		"unavailable": {[]error{fault.New("ServiceUnavailable", "The server is about to stop")}, 2},
+		"denied":      {[]error{fault.New("AccessDeniedException", "no"), nil}, 1},
+		"invalid":     {[]error{fault.New("ValidationException", "no"), nil}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := &unsteady{failures: c.failures}
+			srv := httptest.NewServer(awswire.New(awswire.Config{Authenticate: claims, Services: []*api.Service{codepipeline.New(room)}}))
+			t.Cleanup(srv.Close)
+			client := sdk.NewFromConfig(aws.Config{Region: "us-east-1", BaseEndpoint: &srv.URL, HTTPClient: srv.Client(), Credentials: credentials.NewStaticCredentialsProvider("AK", "secret", ""),
+				Retryer: func() aws.Retryer {
+					return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+				}})
+			_, err := client.ListPipelines(t.Context(), &sdk.ListPipelinesInput{})
+			if (err == nil) != (c.calls > 1) || room.calls != c.calls {
+				t.Errorf("%d calls, %v; want %d", room.calls, err, c.calls)
+			}
+		})
 	}
 }
