@@ -20,10 +20,10 @@ BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/cron internal/pattern internal/engine)
 
 .NOTPARALLEL:
-.PHONY: help check build demo test setup lint e2e kill nightly bench clean
+.PHONY: help check build demo test setup lint e2e kill nightly bench bench-scale clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: ## what must hold before every commit; under a minute
 	@out=$$(gofmt -l $(wildcard cmd internal e2e bench)); \
@@ -63,6 +63,9 @@ nightly: kill ## what takes longer: a million simulated steps, 200 kills, 100 00
 
 bench: build ## measure, next to the physical limits of the same minute
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go run ./bench
+
+bench-scale: build ## how requests fare beside 10 000 pipelines with 1 000 000 executions; needs 15 GB
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go run ./bench -crowd
 
 clean: ## remove what was built; .venv stays
 	@rm -rf bin dist

@@ -45,7 +45,7 @@ func (c crowd) of(i int) int {
 
 // generate fills the database of a data folder, or one that is named by its URL, in which no
 // server has run before.
-func generate(into string, c crowd) (err error) {
+func generate(ctx context.Context, into string, c crowd) (err error) {
 	url := into
 	if !strings.Contains(into, "://") {
 		if err := os.MkdirAll(into, 0o700); err != nil {
@@ -54,12 +54,12 @@ func generate(into string, c crowd) (err error) {
 		url = "sqlite:" + filepath.Join(into, "penstock.db")
 	}
 	// Who loses power now begins again.
-	db, err := store.Open(context.Background(), store.Config{URL: url, Durability: store.Off})
+	db, err := store.Open(ctx, store.Config{URL: url, Durability: store.Off})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return fill(context.Background(), db, c)
+	return fill(ctx, db, c)
 }
 
 // members of the crowd are in the account and Region that a server has without settings.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,24 @@ const (
 // On that way are two durable commits, the result's and the hand-out's, and two round
 // trips.
 func (b *bench) handover() error {
-	s, err := b.serve("handover")
+	for _, waiting := range []int{1, 100, 10_000} {
+		if err := b.handoverBeside(waiting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handoverBeside measures it where so many pipelines have an execution in progress: the
+// measured one, and others that wait for their approvals.
+func (b *bench) handoverBeside(live int) error {
+	name := fmt.Sprint("handover", live)
+	if live > 1 {
+		if err := generate(b.ctx, filepath.Join(b.dir, name), crowd{pipelines: live - 1, executions: live - 1, waiting: true}); err != nil {
+			return err
+		}
+	}
+	s, err := b.serve(name)
 	if err != nil {
 		return err
 	}
@@ -35,15 +53,15 @@ func (b *bench) handover() error {
 		return errors.Join(err, s.stop())
 	}
 	defer p.close()
-	samples, err := b.measureHandover(s, p)
+	samples, err := b.measureHandover(s, p, live == 1)
 	if err := errors.Join(err, s.stop()); err != nil {
 		return err
 	}
-	b.add("(a) result sent → next job received by a poller", samples, p.limit(2, 2), "2 fsyncs + 2 round trips", "≤ 3×, p99 ≤ 25 ms")
+	b.add(fmt.Sprintf("(a) result sent → next job received by a poller, %d live pipelines", live), samples, p.limit(2, 2), "2 fsyncs + 2 round trips", "≤ 3×, p99 ≤ 25 ms")
 	return nil
 }
 
-func (b *bench) measureHandover(s *server, p *probe) ([]time.Duration, error) {
+func (b *bench) measureHandover(s *server, p *probe, calls bool) ([]time.Duration, error) {
 	ctx, stop := context.WithCancel(b.ctx)
 	defer stop()
 	role, err := s.furnish(ctx)
@@ -149,6 +167,9 @@ func (b *bench) measureHandover(s *server, p *probe) ([]time.Duration, error) {
 		}
 	}
 	stop()
+	if !calls {
+		return samples, nil
+	}
 	b.add("PollForJobs that finds nothing", empty.list(), 0, "", "")
 	b.add("PollForJobs that hands out a job", full.list(), 0, "", "")
 	b.add("AcknowledgeJob", acknowledged.list(), 0, "", "")

@@ -45,22 +45,34 @@ func main() {
 	into := flag.String("generate", "", "measure nothing, and fill a data folder or a postgres:// database with pipelines that have a history")
 	pipelines := flag.Int("pipelines", 10_000, "how many pipelines -generate makes")
 	executions := flag.Int("executions", 1_000_000, "how many executions -generate has them live through")
+	asEcho := flag.Bool("echo", false, "be the echo that the server is compared with")
+	withCrowd := flag.Bool("crowd", false, "measure instead how requests fare beside -pipelines and -executions")
 	flag.Parse()
+	if *asEcho {
+		if err := serveEcho(); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	if *into != "" {
-		if err := generate(*into, crowd{pipelines: *pipelines, executions: *executions}); err != nil {
+		if err := generate(context.Background(), *into, crowd{pipelines: *pipelines, executions: *executions}); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
 		return
 	}
-	if err := run(*only, *profile, *dir, *scale); err != nil {
+	var c crowd
+	if *withCrowd {
+		c = crowd{pipelines: *pipelines, executions: *executions}
+	}
+	if err := run(*only, *profile, *dir, *scale, c); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only, profile, dir string, scale float64) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+func run(only, profile, dir string, scale float64, c crowd) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Hour)
 	defer cancel()
 	b := &bench{ctx: ctx, bin: os.Getenv("PENSTOCK_BIN"), inProcess: profile != "", scale: scale}
 	if b.dir, err = os.MkdirTemp(dir, "penstock-bench-"); err != nil {
@@ -86,17 +98,27 @@ func run(only, profile, dir string, scale float64) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for _, m := range []struct {
+	type measurement struct {
 		name string
 		run  func() error
-	}{
+	}
+	all := []measurement{
 		{"limits", b.limits},
 		{"handover", b.handover},
 		{"inprocess", b.inProcessHandover},
 		{"builds", b.builds},
 		{"api", b.api},
+		{"throughput", b.throughput},
 		{"start", b.start},
-	} {
+	}
+	if c.pipelines > 0 {
+		all = []measurement{
+			{"limits", b.limits},
+			{"sqlite", func() error { return b.beside("SQLite", "", c) }},
+			{"postgres", func() error { return b.besidePostgres(c) }},
+		}
+	}
+	for _, m := range all {
 		if m.name != "limits" && !strings.Contains(m.name, only) {
 			continue
 		}

@@ -39,12 +39,13 @@ type server struct {
 	cfg   aws.Config
 }
 
-// serve starts a server on a data folder below dir.
-func (b *bench) serve(name string) (*server, error) {
+// serve starts a server on a data folder below dir, and on a database if one is named.
+func (b *bench) serve(name string, database ...string) (*server, error) {
 	data := filepath.Join(b.dir, name)
 	s := &server{}
 	if b.inProcess {
 		cfg := app.Default()
+		cfg.Database = strings.Join(database, "")
 		cfg.Data, cfg.Listen, cfg.Log = data, "127.0.0.1:0", slog.New(slog.DiscardHandler)
 		a, err := app.Start(b.ctx, cfg)
 		if err != nil {
@@ -55,6 +56,9 @@ func (b *bench) serve(name string) (*server, error) {
 	}
 	begun := time.Now()
 	s.process = exec.CommandContext(b.ctx, b.bin, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	for _, url := range database {
+		s.process.Args = append(s.process.Args, "--database", url)
+	}
 	s.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir}
 	stdout, err := s.process.StdoutPipe()
 	if err != nil {

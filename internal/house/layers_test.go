@@ -99,7 +99,7 @@ var layers = []layer{
 	{"internal/house", "", ""},
 	{"cmd/penstock", "app definition demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
-	{"bench", "app conductor engine worker provider store seal pipeline fault", "sdk exec sync"},
+	{"bench", "app conductor engine worker provider store store/storetest seal pipeline fault", "sdk exec sync"},
 }
 
 // gated names what only some packages may import: modules of others, and the parts of the

@@ -153,6 +153,16 @@ func RestartablePostgres(t testing.TB) (url string, restart func(immediately boo
 	}
 }
 
+// Launch starts a PostgreSQL server with these settings for a program that is no test, and
+// names a database on it that has all tables. It ends with the program, or when stop is called.
+func Launch(settings ...string) (url string, stop func() error, err error) {
+	s, err := launch(settings...)
+	if err != nil {
+		return "", nil, err
+	}
+	return s.url("penstock"), s.stop, nil
+}
+
 // launch starts a server with settings of its own beside those of all.
 func launch(settings ...string) (_ *server, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
@@ -191,10 +201,10 @@ func launch(settings ...string) (_ *server, err error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	args := []string{"-c", keeper, "keeper", s.dir, filepath.Join(bin, "postgres"), "-D", data}
-	for _, setting := range append(settings,
-		"listen_addresses=", "unix_socket_directories="+s.dir, "wal_level=minimal", "max_wal_senders=0", "shared_buffers=16MB",
+	for _, setting := range append([]string{
+		"listen_addresses=", "unix_socket_directories=" + s.dir, "wal_level=minimal", "max_wal_senders=0", "shared_buffers=16MB",
 		"max_connections=1000", "autovacuum=off", "lc_messages=C", "log_min_error_statement=panic",
-	) {
+	}, settings...) {
 		args = append(args, "-c", setting)
 	}
 	s.shell = exec.Command("/bin/sh", args...)
