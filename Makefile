@@ -23,7 +23,7 @@ PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeli
 .PHONY: help check build demo test setup lint e2e kill nightly bench bench-scale clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: ## what must hold before every commit; under a minute
 	@out=$$(gofmt -l $(wildcard cmd internal e2e bench)); \
