@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 // crowd is what a database is filled with: pipelines that have run for months.
 type crowd struct {
 	pipelines, executions int
+	// region is where they are; empty is that of a server without settings.
+	region string
 	// waiting has one more execution of each pipeline wait, at its approval.
 	waiting bool
 }
@@ -86,7 +89,7 @@ func fill(ctx context.Context, db *store.DB, c crowd) error {
 	g.SetLimit(4) // some compute while one writes
 	for i := range c.pipelines {
 		g.Go(func() error {
-			m, err := newMember(i, catalogue, born)
+			m, err := newMember(i, cmp.Or(c.region, home.Region), catalogue, born)
 			if err != nil {
 				return err
 			}
@@ -122,7 +125,7 @@ type member struct {
 	stepped func(*engine.State, []engine.Effect) error
 }
 
-func newMember(i int, catalogue pipeline.Catalogue, born time.Time) (*member, error) {
+func newMember(i int, region string, catalogue pipeline.Catalogue, born time.Time) (*member, error) {
 	aws := func(category, provider string) pipeline.ActionTypeID {
 		return pipeline.ActionTypeID{Category: category, Owner: pipeline.OwnerAWS, Provider: provider, Version: "1"}
 	}
@@ -146,13 +149,13 @@ func newMember(i int, catalogue pipeline.Catalogue, born time.Time) (*member, er
 			RuleTypeID:    pipeline.RuleTypeID{Category: "Rule", Owner: "AWS", Provider: "VariableCheck", Version: "1"},
 			Configuration: map[string]string{"Variable": "#{SourceVariables.VersionId}", "Value": "v", "Operator": "CONTAINS"}}}}}}
 	}
-	env := pipeline.Env{Region: home.Region, Account: home.Account, Catalogue: catalogue}
+	env := pipeline.Env{Region: region, Account: home.Account, Catalogue: catalogue}
 	if err := pipeline.Validate(d, env); err != nil {
 		return nil, err
 	}
 	m := &member{id: memberName(i) + strings.Repeat("X", 26-len(memberName(i))), d: pipeline.Normalise(d, env), catalogue: catalogue, number: i}
 	m.now, m.keep = born, born.Add(lifetime-conductor.KeepJobs)
-	m.s = engine.New(home.Account, home.Region, "a seed of "+m.id, m.d, m.now)
+	m.s = engine.New(home.Account, region, "a seed of "+m.id, m.d, m.now)
 	return m, nil
 }
 

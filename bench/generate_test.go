@@ -157,7 +157,7 @@ func TestGeneratedHistoryIsThatOfEveryStep(t *testing.T) {
 	const executions = 12
 	ctx, born := t.Context(), time.Now().UTC().Add(-lifetime).Truncate(time.Microsecond)
 	atOnce, stepwise := storetest.SQLite(t), storetest.SQLite(t)
-	m, err := newMember(0, pipeline.NewCatalogue(builtin()...), born)
+	m, err := newMember(0, home.Region, pipeline.NewCatalogue(builtin()...), born)
 	if err == nil {
 		m.keep = born // every job
 		err = m.live(ctx, atOnce, executions)
@@ -165,7 +165,7 @@ func TestGeneratedHistoryIsThatOfEveryStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	twin, err := newMember(0, pipeline.NewCatalogue(builtin()...), born)
+	twin, err := newMember(0, home.Region, pipeline.NewCatalogue(builtin()...), born)
 	if err != nil {
 		t.Fatal(err)
 	}
