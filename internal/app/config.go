@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"penstock/internal/svc/sns"
 )
 
 // Config is everything that can be chosen about a server. A field with a setting tag has a
@@ -44,6 +46,9 @@ type Config struct {
 	GitHubURL string `setting:"github-url" usage:"address of GitHub's REST API, where webhooks of GitHub version 1 sources are registered"`
 	// AllowPrivateTargets is true or false.
 	AllowPrivateTargets string `setting:"allow-private-targets" usage:"let topics post to endpoints on this machine and in private networks: true or false"`
+	// SMTP is the server that takes mail, SMTPFrom the address that mail is from.
+	SMTP     string `setting:"smtp" usage:"smtp://user:password@host:port or smtps://…: the server that mail of topics is handed to; none is sent if empty (better in the environment than in a flag)"`
+	SMTPFrom string `setting:"smtp-from" usage:"address that mail of topics is from, like penstock@example.org"`
 	// ConnectionHosts and ConnectionFiles are what connections may reach beside public hosts.
 	ConnectionHosts string `setting:"connection-hosts" usage:"host names, addresses and CIDR blocks, separated by commas, that connections may reach although they are private, and over http"`
 	ConnectionFiles string `setting:"connection-files" usage:"folder under which connections may fetch file:// repositories; none if empty"`
@@ -134,6 +139,9 @@ func (c *Config) check() error {
 	if _, err := parseEndpoints(c); err != nil {
 		return err
 	}
+	if _, err := c.mailer(); err != nil {
+		return err
+	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("--listen %q: it is like 127.0.0.1:7788: %w", c.Listen, err)
 	}
@@ -142,6 +150,18 @@ func (c *Config) check() error {
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return nil
+}
+
+// mailer makes what sends mail; nil if nothing does.
+func (c *Config) mailer() (*sns.Mailer, error) {
+	if c.SMTP == "" && c.SMTPFrom == "" {
+		return nil, nil
+	}
+	m, err := sns.NewMailer(c.SMTP, c.SMTPFrom)
+	if err != nil {
+		return nil, fmt.Errorf("--smtp and --smtp-from: %w", err)
+	}
+	return m, nil
 }
 
 // logger makes the log that the configuration asks for.

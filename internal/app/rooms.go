@@ -71,10 +71,14 @@ type rooms struct {
 
 // newRooms makes them. Rooms know each other only as services that are called.
 func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
+	mailer, err := a.cfg.mailer()
+	if err != nil {
+		return nil, err
+	}
 	r := &rooms{
 		events:        events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
 		notifications: notifications.New(notifications.Deps{DB: a.db, AWS: a.calls.forNotification, Log: a.log}),
-		sns:           sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
+		sns:           sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Mail: mailer, Log: a.log}),
 	}
 	if r.cloudtrail, err = a.newCloudTrail(ctx); err != nil {
 		return nil, err

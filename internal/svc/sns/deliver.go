@@ -19,8 +19,11 @@ import (
 // deadline is how long an endpoint may take to answer.
 const deadline = 15 * time.Second
 
-// hostOf is what endpoints share that are slow together.
-func hostOf(endpoint string) string {
+// hostOf is what endpoints share that are slow together: a host, or the mail server.
+func hostOf(protocol, endpoint string) string {
+	if isMail(protocol) {
+		return "smtp"
+	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return endpoint
@@ -83,6 +86,12 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 		return err
 	case m.Type == typeConfirmation && (s.Confirmed || doc.Token != m.Token):
 		return nil // answered, or asked anew
+	}
+	if isMail(doc.Protocol) {
+		if err := r.mail(ctx, &m, s, doc, about); err != nil {
+			return later{err, delivery{retries: mailed}}
+		}
+		return nil
 	}
 	p, err := inForce(about, doc)
 	if err != nil {

@@ -2,7 +2,10 @@ package sns
 
 import (
 	"errors"
+	"html"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"penstock/internal/api"
@@ -20,6 +23,10 @@ func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead && (req.Method != http.MethodPost || name != "") {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	if name == confirmationPage || name == unsubscribePage {
+		servePage(w, req, name)
 		return
 	}
 	if name != "" {
@@ -65,6 +72,26 @@ func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	b = append(b, "</Message></Error><RequestId>"...)
 	b = api.AppendXMLText(b, api.RequestID(req.Context()))
 	_, _ = w.Write(append(b, "</RequestId></ErrorResponse>"...))
+}
+
+// servePage asks a reader of mail whether what its link says shall be done: programs that look
+// at every link of a mail do nothing by it.
+func servePage(w http.ResponseWriter, req *http.Request, name string) {
+	q, title, button := req.URL.Query(), "Subscription confirmation", "Confirm subscription"
+	do := url.Values{"Action": {"ConfirmSubscription"}, "TopicArn": {q.Get("TopicArn")}, "Token": {q.Get("Token")}}
+	about := q.Get("TopicArn")
+	if name == unsubscribePage {
+		title, button, about = "Unsubscribe", "Unsubscribe", q.Get("SubscriptionArn")
+		do = url.Values{"Action": {"Unsubscribe"}, "SubscriptionArn": {about}}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
+	_, _ = io.WriteString(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>"+title+"</title><h1>"+title+"</h1><p>"+html.EscapeString(about)+
+		"</p><form method=\"post\" action=\""+html.EscapeString(pathPrefix+"?"+do.Encode())+"\"><button>"+button+"</button></form></html>\n")
 }
 
 func (r *Room) serveCertificate(w http.ResponseWriter, req *http.Request, name string) {

@@ -258,5 +258,5 @@ func (m *message) to(s store.Subscription, doc subscriptionDoc) store.Delivery {
 	if order == "" {
 		order = m.ID
 	}
-	return store.Delivery{Queue: queue, ID: m.ID + "/" + s.ID, Lane: s.ID + "/" + order, Target: hostOf(s.Endpoint), Doc: text(own)}
+	return store.Delivery{Queue: queue, ID: m.ID + "/" + s.ID, Lane: s.ID + "/" + order, Target: hostOf(doc.Protocol, s.Endpoint), Doc: text(own)}
 }

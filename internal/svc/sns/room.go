@@ -44,7 +44,9 @@ type Deps struct {
 	PublicURL func() string
 	// Private lets endpoints be on this machine and in private networks.
 	Private bool
-	Log     *slog.Logger
+	// Mail sends to mailboxes; nil refuses their subscriptions.
+	Mail *Mailer
+	Log  *slog.Logger
 }
 
 // Room answers the operations and delivers messages. It is safe for concurrent use.

@@ -57,6 +57,11 @@ type bench struct {
 
 func newBench(t *testing.T, db *store.DB, private bool) *bench {
 	t.Helper()
+	return newBenchWith(t, db, Deps{Private: private})
+}
+
+func newBenchWith(t *testing.T, db *store.DB, deps Deps) *bench {
+	t.Helper()
 	b := &bench{ctx: auth.Trusted(t.Context(), ann), got: make(chan posted, 100)}
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, err := io.ReadAll(r.Body)
@@ -76,7 +81,8 @@ func newBench(t *testing.T, db *store.DB, private bool) *bench {
 	}))
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.ServeHTTP(w, r) }))
 	b.endpoint, b.pages = endpoint.URL, pages.URL
-	b.Room = New(Deps{DB: db, PublicURL: func() string { return b.pages }, Private: private})
+	deps.DB, deps.PublicURL = db, func() string { return b.pages }
+	b.Room = New(deps)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()

@@ -28,6 +28,7 @@ const (
 	// maxSubscriptions is how many a topic has.
 	maxSubscriptions = 10_000
 	maxEndpoint      = 2048
+	maxMailbox       = 254
 	// pending stands for the ARN of a subscription that is not confirmed.
 	pending = "PendingConfirmation"
 )
@@ -84,7 +85,13 @@ func (r *Room) checkEndpoint(protocol, endpoint string) error {
 	switch protocol {
 	case "http", "https":
 	case "email", "email-json":
-		return invalid("Protocol: this server sends no mail yet; it delivers to http and https")
+		switch {
+		case r.deps.Mail == nil:
+			return invalid("Protocol: this server sends no mail; it delivers to http and https, and to mailboxes when it runs with --smtp")
+		case !mailForm.MatchString(endpoint) || len(endpoint) > maxMailbox:
+			return invalid("Email address")
+		}
+		return nil
 	case "sqs", "sms", "lambda", "application", "firehose":
 		return invalid("Protocol: this server does not deliver to %s; it delivers to http and https", protocol)
 	default:
@@ -168,6 +175,11 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 	if err := r.checkEndpoint(in.Protocol, in.Endpoint); err != nil {
 		return nil, err
 	}
+	for _, name := range []string{"RawMessageDelivery", "DeliveryPolicy"} {
+		if isMail(in.Protocol) && in.Attributes[name] != "" && in.Attributes[name] != "false" {
+			return nil, invalid("Attributes Reason: Delivery protocol [%s] does not support %s.", in.Protocol, name)
+		}
+	}
 	attributes := map[string]string{}
 	// The scope decides what a filter policy may say.
 	for _, name := range []string{"FilterPolicyScope", "FilterPolicy"} {
@@ -208,6 +220,12 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 			}
 			answer = subscriptionARN(s)
 			return nil
+		}
+		if isMail(in.Protocol) && doc.Protocol == in.Protocol && tx.Now().Sub(doc.Asked) < askAgain {
+			if in.ReturnSubscriptionArn != nil && *in.ReturnSubscriptionArn {
+				answer = subscriptionARN(s)
+			}
+			return nil // a mailbox is not filled with questions
 		}
 		doc = subscriptionDoc{Protocol: in.Protocol, Principal: c.ARN, Token: newToken(s.ID), Asked: tx.Now(), Attributes: attributes}
 		if in.ReturnSubscriptionArn != nil && *in.ReturnSubscriptionArn {
@@ -394,6 +412,9 @@ func (r *Room) SetSubscriptionAttributes(ctx context.Context, in *wire.SetSubscr
 		s, doc, err := opened(tx.LockSubscription(ctx, found.ID))
 		if err != nil {
 			return err
+		}
+		if name := in.AttributeName; isMail(doc.Protocol) && (name == "DeliveryPolicy" || name == "RawMessageDelivery") && in.AttributeValue != "" && in.AttributeValue != "false" {
+			return invalid("Attributes Reason: Delivery protocol [%s] does not support %s.", doc.Protocol, name)
 		}
 		if doc.Attributes == nil {
 			doc.Attributes = map[string]string{}
