@@ -3,14 +3,18 @@ package retention_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"penstock/internal/engine"
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
+	"penstock/internal/retention"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 )
@@ -166,6 +170,38 @@ func TestRefusedDeletion(t *testing.T) {
 		removed, err := keeper.Collect(t.Context())
 		if removed.Artifacts != 1 || err != nil {
 			t.Errorf("in the end: %+v %v", removed, err)
+		}
+	})
+}
+
+// S-78: over a year and more a server that stays up removes what passes twelve months, within
+// the hour, and says so.
+func TestYear(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, t.Context(), storetest.SQLiteURL(t), declare(pipeline.Queued, 1, false))
+		defer func() { w.close() }()
+		w.release()
+		for range 3 {
+			w.apply(engine.Start{})
+			w.release()
+		}
+		log := &lines{}
+		ctx, stop := context.WithCancel(t.Context())
+		var ended sync.WaitGroup
+		ended.Go(func() { _ = retention.New(retention.Config{DB: w.db, Log: slog.New(log)}).Run(ctx) })
+		for day := range 368 {
+			time.Sleep(24 * time.Hour)
+			w.pass(24 * time.Hour)
+			synctest.Wait()
+			if got := w.gone(); day < 366 && got != 0 || day == 367 && got != 3 {
+				t.Fatalf("on day %d %d executions are gone", day, got)
+			}
+		}
+		stop()
+		ended.Wait()
+		if got := log.all(); len(got) != 1 || got[0] != "retention: removed what is kept no longer [action and rule executions=12 executions=3]" {
+			t.Errorf("the log has %q", got)
 		}
 	})
 }
