@@ -113,11 +113,16 @@ type Verifier struct {
 	// Trusted are the public keys whose seals count; none means that every key does, which
 	// proves only that the chain fits together.
 	Trusted []string
-	// Expect are links that the chain must have had at these numbers.
+	// Expect are links that the chain must have at these numbers; at any, where the number is 0.
 	Expect []Head
 	// Head is where the chain has been followed to.
 	Head Head
+
+	found map[Hash]bool
 }
+
+// Found says whether a record seen so far has a hash of Expect.
+func (v *Verifier) Found(h Hash) bool { return v.found[h] }
 
 // Next checks one seal with all its records. The error names the first record at which
 // something is wrong.
@@ -144,6 +149,12 @@ func (v *Verifier) Next(s Seal, records []Record) error {
 			return fmt.Errorf("record %d was changed: its text and what is before it do not give its hash %s", seq, r.Hash)
 		}
 		for _, e := range v.Expect {
+			if e.Hash == link {
+				if v.found == nil {
+					v.found = map[Hash]bool{}
+				}
+				v.found[link] = true
+			}
 			if e.Seq == seq && e.Hash != link {
 				return fmt.Errorf("record %d is not the one that was there before: its hash is %s and was %s", seq, link, e.Hash)
 			}
@@ -190,7 +201,8 @@ func (v *Verifier) own(s *Seal) error {
 	return nil
 }
 
-// End checks what can be checked only at the end: whether the chain is as long as it was.
+// End checks what can be checked only at the end: whether the chain is as long as it was, as far
+// as Expect has numbers.
 func (v *Verifier) End() error {
 	var errs []error
 	for _, e := range v.Expect {
