@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/spf13/cobra"
@@ -63,13 +65,32 @@ PARALLEL mode the execution; in a terminal you are asked.`,
 		if err != nil {
 			return err
 		}
+		tally := waiting(cmd.Context(), api, args[0], a)
 		if *c.json {
-			return c.print(map[string]any{"stage": a.Stage, "action": a.Action, "execution": a.Execution, "status": status, "approvedAt": out.ApprovedAt})
+			return c.print(map[string]any{"tally": tally, "stage": a.Stage, "action": a.Action, "execution": a.Execution, "status": status, "approvedAt": out.ApprovedAt})
 		}
 		fmt.Fprintf(c.out, "%s %s/%s of %s\n", status, watch.Clean(a.Stage), watch.Clean(a.Action), watch.Short(a.Execution))
+		if tally != "" {
+			fmt.Fprintln(c.out, watch.Clean(tally))
+		}
 		return nil
 	}
 	return cmd
+}
+
+// waiting gives what an approval tells that waits for others still; "" for one that does not.
+func waiting(ctx context.Context, api *watch.Client, name string, a watch.Approval) string {
+	runs, err := api.Pipelines.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: &name, Filter: &types.ActionExecutionFilter{PipelineExecutionId: &a.Execution}})
+	if err != nil {
+		return "" // the answer was taken
+	}
+	for _, r := range runs.ActionExecutionDetails {
+		if aws.ToString(r.StageName) == a.Stage && aws.ToString(r.ActionName) == a.Action && r.Status == types.ActionExecutionStatusInProgress &&
+			r.Output != nil && r.Output.ExecutionResult != nil {
+			return aws.ToString(r.Output.ExecutionResult.ExternalExecutionSummary)
+		}
+	}
+	return ""
 }
 
 func only(list []watch.Approval, keep func(watch.Approval) bool) []watch.Approval {

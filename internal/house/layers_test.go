@@ -97,7 +97,7 @@ var layers = []layer{
 	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/demo", "app watch fault", "sdk exec"},
 	{"internal/house", "", ""},
-	{"cmd/penstock", "app definition demo watch fault", "sdk cobra term yaml exec sys"},
+	{"cmd/penstock", "app audit definition demo watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
 	{"bench", "app conductor engine worker provider store store/storetest seal pipeline fault", "sdk exec sync"},
 }
