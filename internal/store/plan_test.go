@@ -14,16 +14,20 @@ import (
 // wholeReads are the statements that may read a whole table or sort what they read, by their
 // beginning (a semicolon is the end), and why each may.
 var wholeReads = map[string]string{
-	"UPDATE delivery_lane SET due = $1, held = 0 WHERE held":                                                                      "once a start: every lane that waits",
-	"UPDATE job SET lease_until = 0 WHERE status":                                                                                 "once a start: the jobs that a server holds, by an index of nothing else",
+	"SELECT DISTINCT account FROM audit_record WHERE seq IS NULL": "the records that are not sealed yet, by an index of nothing else",
+	"SELECT id, account, region, at, source, name, username, access_key, resource, read_only, coalesce(seq, 0), coalesce(hash, ''), doc FROM audit_record WHERE account = $1 AND seq IS NULL": "sorts the records that are not sealed yet",
+	"UPDATE audit_record SET":                                "an empty PostgreSQL prefers the index of what is not sealed to that of the id",
+	"SELECT account FROM audit_head ORDER BY account":        "the accounts that have sealed records",
+	"UPDATE delivery_lane SET due = $1, held = 0 WHERE held": "once a start: every lane that waits",
+	"UPDATE job SET lease_until = 0 WHERE status":            "once a start: the jobs that a server holds, by an index of nothing else",
 	"SELECT id, account, region, name, description, default_branch, kms_key, tags, created, modified FROM codecommit_repository;": "once a start: every repository",
 	"SELECT arn, account, region, name, provider_type, host_arn, status, git_url":                                                 "every few seconds: the connections, of which an account may have few",
-	"DELETE FROM timer WHERE pipeline_id":                                                                                         "when a pipeline is deleted: the timers of what is under way; an index would cost every action",
-	"SELECT name, created, modified FROM codebuild_project":                                                                       "sorts the projects of an account by a time, of which it may have few",
-	"SELECT account, region, id, project, started, complete":                                                                      "sorts the builds that a server runs now",
-	"SELECT DISTINCT region FROM codecommit_repository WHERE":                                                                     "sorts the repositories of one name",
-	"SELECT k.id, k.account, u.name, k.secret, k.active":                                                                          "sorts the keys of a user, who has two",
-	"SELECT id, account, user_name, service, client, digest":                                                                      "sorts the credentials of a user, who has few",
+	"DELETE FROM timer WHERE pipeline_id":                     "when a pipeline is deleted: the timers of what is under way; an index would cost every action",
+	"SELECT name, created, modified FROM codebuild_project":   "sorts the projects of an account by a time, of which it may have few",
+	"SELECT account, region, id, project, started, complete":  "sorts the builds that a server runs now",
+	"SELECT DISTINCT region FROM codecommit_repository WHERE": "sorts the repositories of one name",
+	"SELECT k.id, k.account, u.name, k.secret, k.active":      "sorts the keys of a user, who has two",
+	"SELECT id, account, user_name, service, client, digest":  "sorts the credentials of a user, who has few",
 }
 
 // Every statement finds its rows by an index and has them in the order it needs, on both
