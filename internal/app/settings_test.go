@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 		"allow-private-targets": {"true", "false", "true"}, "log-format": {"json", "text", "json"}, "log-level": {"debug", "warn", "error"}, "webhook-secrets": {"echo", "mask", "echo"},
 		"poll-interval": {"2s", "1m", "1h"}, "connection-hosts": {"10.0.0.0/8", "h", "h,i"}, "connection-files": {"/f", "/e", "/x"},
 		"endpoint": {"s3=http://f", "s3=http://e", "s3=http://x"}, "artifact-retention": {"forever", "history", "forever"},
-		"smtp": {"smtp://f", "smtp://e", "smtp://x"}, "smtp-from": {"a@f.org", "a@e.org", "a@x.org"},
+		"master-key": {"/f", "/e", "/x"}, "smtp": {"smtp://f", "smtp://e", "smtp://x"}, "smtp-from": {"a@f.org", "a@e.org", "a@x.org"},
 		"github-url": {"https://f.example", "https://e.example", "https://x.example"},
 	}
 	file := filepath.Join(t.TempDir(), "penstock.yaml")
