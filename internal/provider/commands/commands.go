@@ -65,8 +65,6 @@ func check(job provider.Job) *provider.Result {
 	}
 	for _, v := range job.Environment {
 		switch {
-		case v.Type == "SECRETS_MANAGER":
-			return wrong("The environment variable '%s' of action '%s' is of the type SECRETS_MANAGER, which this server does not offer yet: it has no Secrets Manager.", v.Name, job.Action)
 		case !variableName.MatchString(v.Name):
 			return wrong("'%s' cannot be the name of an environment variable of action '%s': a name is made of letters, digits and _ and does not begin with a digit.", v.Name, job.Action)
 		case strings.HasPrefix(v.Name, "CODEBUILD_"):

@@ -196,15 +196,17 @@ func isInline(s string) bool {
 	return strings.HasPrefix(s, "{") || strings.HasPrefix(s, "version:")
 }
 
-// variables gives the environment of a source of variables that needs no service, and the
-// names that do.
-func variables(list []api.EnvironmentVariable) (plain map[string]string, elsewhere []string) {
-	plain = map[string]string{}
+// variables gives the values of variables that have one, and by name those whose value is a
+// parameter or a secret.
+func variables(list []api.EnvironmentVariable) (plain map[string]string, elsewhere map[string]api.EnvironmentVariable) {
+	plain, elsewhere = map[string]string{}, map[string]api.EnvironmentVariable{}
 	for _, v := range list {
-		if v.Type == "" || v.Type == "PLAINTEXT" {
+		switch {
+		case strings.HasPrefix(v.Name, "CODEBUILD_"): // reserved
+		case v.Type == "" || v.Type == "PLAINTEXT":
 			plain[v.Name] = v.Value
-		} else {
-			elsewhere = append(elsewhere, v.Name+" ("+v.Type+")")
+		default:
+			elsewhere[v.Name] = v
 		}
 	}
 	return plain, elsewhere

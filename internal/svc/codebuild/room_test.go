@@ -30,13 +30,16 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 const role = "arn:aws:iam::000000000000:role/build"
 
-// services plays S3 and Logs for SDK clients.
+// services plays S3, Logs, Parameter Store and Secrets Manager for SDK clients.
 type services struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-	meta    map[string]http.Header
-	logs    map[string]string
-	streams map[string]bool
+	// parameters and secrets are what there is; a secret is asked for as "id stage version".
+	parameters, secrets map[string]string
+	asked               []string
+	mu                  sync.Mutex
+	objects             map[string][]byte
+	meta                map[string]http.Header
+	logs                map[string]string
+	streams             map[string]bool
 }
 
 func (s *services) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -53,12 +56,39 @@ func (s *services) RoundTrip(req *http.Request) (*http.Response, error) {
 		var in struct {
 			LogGroupName, LogStreamName string
 			LogEvents                   []struct{ Message string }
+			Names                       []string
+			SecretId                    string
+			VersionStage, VersionId     string
+			WithDecryption              bool
 		}
 		if err := json.Unmarshal(body, &in); err != nil {
 			return nil, err
 		}
 		id := in.LogGroupName + " " + in.LogStreamName
 		switch {
+		case target == "AmazonSSM.GetParameters" && in.WithDecryption:
+			s.asked = append(s.asked, fmt.Sprint(len(in.Names), " parameters"))
+			var found []string
+			for _, name := range in.Names {
+				if v, ok := s.parameters[name]; ok {
+					bare, selector, _ := strings.Cut(name, ":")
+					if selector != "" {
+						selector = ":" + selector
+					}
+					text, _ := json.Marshal(map[string]string{"Name": bare, "Selector": selector, "Value": v, "Type": map[bool]string{true: "SecureString", false: "String"}[strings.Contains(name, "pass")]})
+					found = append(found, string(text))
+				}
+			}
+			return answer(200, `{"Parameters":[`+strings.Join(found, ",")+`]}`)
+		case target == "secretsmanager.GetSecretValue":
+			key := strings.TrimSpace(in.SecretId + " " + in.VersionStage + " " + in.VersionId)
+			s.asked = append(s.asked, key)
+			v, ok := s.secrets[key]
+			if !ok {
+				return answer(400, `{"__type":"ResourceNotFoundException","message":"Secrets Manager can't find the specified secret."}`)
+			}
+			text, _ := json.Marshal(v)
+			return answer(200, `{"SecretString":`+string(text)+`}`)
 		case strings.HasSuffix(target, "CreateLogGroup"):
 			s.streams[in.LogGroupName] = true
 		case strings.HasSuffix(target, "CreateLogStream") && s.streams[in.LogGroupName]:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,7 @@ type build struct {
 	release    func() // of the credentials
 	output     *tail
 	given      map[string]string // the environment beside the specification's
+	secret     map[string]bool   // names of variables that the project or the start has from elsewhere
 	status     string            // how the build will have ended; "" while all is well
 	failing    bool
 	told       bool // the shell knows that the build is failing
@@ -267,7 +269,7 @@ func (b *build) collect(ctx context.Context) result {
 	if b.session == nil {
 		return result{}
 	}
-	names := b.spec.Env.Exportable()
+	names := slices.DeleteFunc(b.spec.Env.Exportable(), func(name string) bool { return b.secret[name] })
 	expand := b.expandName(ctx)
 	values, err := b.session.Values(ctx, append(names, expand...))
 	b.closeSession()

@@ -72,7 +72,7 @@ func (b *build) download(ctx context.Context) result {
 	if res := b.specify(ctx); res.outcome != buildspec.Passed {
 		return res
 	}
-	if res := b.resolve(env); res.outcome != buildspec.Passed {
+	if res := b.resolve(ctx, env); res.outcome != buildspec.Passed {
 		return res
 	}
 	return b.open(ctx, env)
@@ -260,28 +260,6 @@ func (b *build) credentials(cfg aws.Config, role string) error {
 	b.given["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = uri
 	b.given["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
 	return nil
-}
-
-// resolve merges the variables of the specification, the project and the start into env.
-func (b *build) resolve(env map[string]string) result {
-	b.log.printf("Processing environment variables")
-	given, elsewhere := variables(b.doc.Build.Environment.EnvironmentVariables)
-	for name := range b.spec.Env.ParameterStore {
-		elsewhere = append(elsewhere, name+" (PARAMETER_STORE)")
-	}
-	for name, ref := range b.spec.Env.SecretsManager {
-		if _, err := buildspec.ParseSecret(ref); err != nil {
-			return failed("YAML_FILE_ERROR", "%v", err)
-		}
-		elsewhere = append(elsewhere, name+" (SECRETS_MANAGER)")
-	}
-	if len(elsewhere) > 0 {
-		return failed("CLIENT_ERROR", "This server does not offer Parameter Store and Secrets Manager: the environment variables %s cannot be resolved", strings.Join(elsewhere, ", "))
-	}
-	for k, v := range buildspec.Merge(b.spec.Env.Variables, given) {
-		env[k] = v
-	}
-	return result{}
 }
 
 // open starts the session.

@@ -75,7 +75,7 @@ func (r *Room) newTask(job provider.Job) *build {
 			GroupName: "/aws/codepipeline/" + job.Pipeline, StreamName: job.ActionExecutionID}}, name, id, caller),
 	}
 	for _, v := range job.Environment {
-		b.Environment.EnvironmentVariables = append(b.Environment.EnvironmentVariables, api.EnvironmentVariable{Name: v.Name, Value: v.Value, Type: "PLAINTEXT"})
+		b.Environment.EnvironmentVariables = append(b.Environment.EnvironmentVariables, api.EnvironmentVariable{Name: v.Name, Value: v.Value, Type: cmp.Or(v.Type, "PLAINTEXT")})
 	}
 	for i, in := range job.Inputs {
 		source := api.ProjectSource{Type: "S3", Location: in.Bucket + "/" + in.Key, SourceIdentifier: in.Name}
