@@ -47,7 +47,8 @@ func (c crowd) of(i int) int {
 }
 
 // generate fills the database of a data folder, or one that is named by its URL, in which no
-// server has run before.
+// server has run before. PENSTOCK_MASTER_KEY names the file of the server's master key, which a
+// data folder need not have yet.
 func generate(ctx context.Context, into string, c crowd) (err error) {
 	url := into
 	if !strings.Contains(into, "://") {
@@ -56,8 +57,16 @@ func generate(ctx context.Context, into string, c crowd) (err error) {
 		}
 		url = "sqlite:" + filepath.Join(into, "penstock.db")
 	}
+	cfg := app.Config{Data: into, MasterKey: os.Getenv("PENSTOCK_MASTER_KEY")}
+	if cfg.MasterKey == "" && strings.Contains(into, "://") {
+		return errors.New("PENSTOCK_MASTER_KEY must name the file of the server's master key")
+	}
+	keys, err := cfg.MasterKeys()
+	if err != nil {
+		return err
+	}
 	// Who loses power now begins again.
-	db, err := store.Open(ctx, store.Config{URL: url, Durability: store.Off})
+	db, err := store.Open(ctx, store.Config{URL: url, Durability: store.Off, Keys: keys})
 	if err != nil {
 		return err
 	}

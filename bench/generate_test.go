@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,9 +27,15 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // What is generated is listed by a server as what has really run.
 func TestGeneratedCrowdIsServed(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "master.key")
+	keys, err := (&app.Config{Data: dir}).MasterKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
 	serve := func(t *testing.T, database string, c crowd) {
 		cfg := app.Default()
-		cfg.Data, cfg.Listen, cfg.Log, cfg.Database = t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler), database
+		cfg.Data, cfg.Listen, cfg.Log, cfg.Database, cfg.MasterKey = t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler), database, key
 		a, err := app.Start(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +48,7 @@ func TestGeneratedCrowdIsServed(t *testing.T) {
 		checkCrowd(t, codepipeline.NewFromConfig(config(a.Credentials())), c)
 	}
 	fillIn := func(t *testing.T, url string, c crowd) {
-		db, err := store.Open(t.Context(), store.Config{URL: url, Durability: store.Off})
+		db, err := store.Open(t.Context(), store.Config{URL: url, Durability: store.Off, Keys: keys})
 		if err != nil {
 			t.Fatal(err)
 		}

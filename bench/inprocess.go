@@ -13,6 +13,7 @@ import (
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
+	"penstock/internal/seal"
 	"penstock/internal/store"
 	"penstock/internal/worker"
 )
@@ -50,7 +51,11 @@ func (p *noop) Run(context.Context, provider.Job) provider.Result {
 // return to the call for the next action, with the commits of the result and of the claim
 // between them.
 func (b *bench) inProcessHandover() (err error) {
-	db, err := store.Open(b.ctx, store.Config{URL: "sqlite:" + filepath.Join(b.dir, "inprocess.db")})
+	keys, err := seal.Parse(seal.Fresh())
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(b.ctx, store.Config{URL: "sqlite:" + filepath.Join(b.dir, "inprocess.db"), Keys: keys})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
+	"penstock/internal/seal"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 	"penstock/internal/worker"
@@ -76,7 +77,11 @@ func (b *bench) throughput() error {
 }
 
 func (b *bench) throughputOn(what, url string) (err error) {
-	db, err := store.Open(b.ctx, store.Config{URL: url})
+	keys, err := seal.Parse(seal.Fresh())
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(b.ctx, store.Config{URL: url, Keys: keys})
 	if err != nil {
 		return err
 	}

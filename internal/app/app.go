@@ -84,7 +84,7 @@ func (a *App) remember(ctx context.Context) (err error) {
 	if database == "" {
 		database = "sqlite:" + filepath.Join(a.cfg.Data, "penstock.db")
 	}
-	keys, err := a.cfg.masterKeys()
+	keys, err := a.cfg.MasterKeys()
 	if err != nil {
 		return err
 	}

@@ -137,8 +137,8 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		pipelines(operation, `{"pipelineName":"p"}`, 200)
 	}
 	pipelines("ListActionTypes", `{}`, 200)
-	hook := `{"webhook":{"name":"h","targetPipeline":"p","targetAction":"a","filters":[{"jsonPath":"$.ref"}],"authentication":"GITHUB_HMAC","authenticationConfiguration":{"SecretToken":"` + canary + `"}}}`
-	pipelines("PutWebhook", hook, 200)
+	webhook := `{"webhook":{"name":"h","targetPipeline":"p","targetAction":"a","filters":[{"jsonPath":"$.ref"}],"authentication":"GITHUB_HMAC","authenticationConfiguration":{"SecretToken":"` + canary + `"}}}`
+	pipelines("PutWebhook", webhook, 200)
 	pipelines("ListWebhooks", `{}`, 200)
 	// A wrong secret, and a session that has been tampered with, are refused without being repeated.
 	wrong := keys
@@ -149,9 +149,65 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	answers.WriteString(call(keys, "iam", "", "Action=ListAccessKeys"+version, 200))
 	answers.WriteString(call(keys, "iam", "", "Action=ListUsers"+version, 200))
 
+	// Parameters, secrets and tokens: the answers to these do not repeat them either.
+	said := func(scope, target, body string) {
+		t.Helper()
+		answers.WriteString(call(keys, scope, target, body, 200))
+	}
+	said("ssm", "AmazonSSM.PutParameter", `{"Name":"/p","Type":"SecureString","Value":"`+canary+`"}`)
+	said("ssm", "AmazonSSM.PutParameter", `{"Name":"/plain","Type":"String","Value":"`+canary+`"}`)
+	said("ssm", "AmazonSSM.GetParameter", `{"Name":"/p"}`)
+	said("ssm", "AmazonSSM.DescribeParameters", `{}`)
+	said("secretsmanager", "secretsmanager.CreateSecret", `{"Name":"s","SecretString":"`+canary+`","ClientRequestToken":"12345678-1234-1234-1234-123456789012"}`)
+	said("secretsmanager", "secretsmanager.PutSecretValue", `{"SecretId":"s","SecretString":"{\"k\":\"`+canary+`\"}","ClientRequestToken":"22345678-1234-1234-1234-123456789012"}`)
+	said("secretsmanager", "secretsmanager.UpdateSecret", `{"SecretId":"s","SecretString":"`+canary+`2","ClientRequestToken":"32345678-1234-1234-1234-123456789012"}`)
+	said("secretsmanager", "secretsmanager.DescribeSecret", `{"SecretId":"s"}`)
+	said("secretsmanager", "secretsmanager.ListSecrets", `{}`)
+	if text := call(keys, "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"s"}`, 200); !strings.Contains(text, canary) {
+		t.Error(text)
+	}
+	connection := struct{ ConnectionArn string }{}
+	text := call(keys, "codeconnections", "com.amazonaws.codeconnections.CodeConnections_20231201.CreateConnection", `{"ConnectionName":"c","ProviderType":"GitHub"}`, 200)
+	if err := json.Unmarshal([]byte(text), &connection); err != nil {
+		t.Fatal(err)
+	}
+	// Its answer has the secret for the provider's webhooks, which is made for whoever asks.
+	text = call(keys, "codeconnections", "com.amazonaws.codeconnections.CodeConnections_20231201.CompleteConnection",
+		`{"ConnectionArn":"`+connection.ConnectionArn+`","GitUrl":"https://git.example.org/{repository}","Username":"u","Token":"`+canary+`"}`, 200)
+	var hook struct{ WebhookSecret string }
+	if err := json.Unmarshal([]byte(text), &hook); err != nil || strings.Contains(text, canary) {
+		t.Fatal(text, err)
+	}
+	made := call(keys, "iam", "", "Action=CreateAccessKey&UserName=administrator"+version, 200)
+	_, made, _ = strings.Cut(made, "<SecretAccessKey>")
+	second, _, _ := strings.Cut(made, "<")
+
+	// S-38, S-252, N-17: what is kept tells nothing to those who have a copy of the database,
+	// while it is in use and afterwards.
+	kept := func(when string) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(data, "penstock.db*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, secret := range map[string]string{"the canary": canary, "the administrator's secret": keys.SecretAccessKey, "a user's secret": second,
+				"the secret of a connection": hook.WebhookSecret, "a job's session token": job.Data.ArtifactCredentials.SessionToken} {
+				if i := bytes.Index(text, []byte(secret)); i >= 0 || secret == "" {
+					t.Errorf("%s is in %s, %s: …%.300q", what, filepath.Base(file), when, text[max(0, i-150):])
+				}
+			}
+		}
+	}
+	kept("while it is in use")
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
+	kept("after the end")
 	secrets := map[string]string{"the canary": canary, "the administrator's secret": keys.SecretAccessKey,
 		"a job's secret key": job.Data.ArtifactCredentials.SecretAccessKey, "a job's session token": job.Data.ArtifactCredentials.SessionToken}
 	for what, secret := range secrets {

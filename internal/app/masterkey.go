@@ -16,9 +16,9 @@ const (
 	maxMasterKey  = 64 << 10
 )
 
-// masterKeys reads the keys that seal what is secret: from the file that is configured, or the
-// one in the data folder, which the first start makes.
-func (c *Config) masterKeys() (*seal.Ring, error) {
+// MasterKeys reads the keys that seal what is secret: from the file that is configured, or the
+// one in the data folder, which exists and gets a new key if it has none.
+func (c *Config) MasterKeys() (*seal.Ring, error) {
 	file := c.MasterKey
 	if file == "" {
 		file = filepath.Join(c.Data, masterKeyFile)

@@ -31,46 +31,59 @@ type Host struct {
 
 const connectionColumns = `arn, account, region, name, provider_type, host_arn, status, git_url, username, token, hook, hook_secret`
 
-func scanConnection(rows *sql.Rows) (Connection, error) {
+func (tx *Tx) scanConnection(rows *sql.Rows) (Connection, error) {
 	var c Connection
 	var token, secret string
 	err := rows.Scan(&c.ARN, &c.Account, &c.Region, &c.Name, &c.ProviderType, &c.HostARN, &c.Status, &c.GitURL, &c.Username, &token, &c.Hook, &secret)
-	c.Token, c.HookSecret = Secret(token), Secret(secret)
+	if err == nil {
+		c.Token, err = tx.unsealOld(token, "connection token", c.ARN)
+	}
+	if err == nil {
+		c.HookSecret, err = tx.unsealOld(secret, "connection hook", c.ARN)
+	}
 	return c, err
 }
 
 // PutConnection stores a connection, in place of an earlier one of its ARN.
 func (tx *Tx) PutConnection(ctx context.Context, c Connection) error {
-	_, err := tx.exec(ctx, `INSERT INTO connection (`+connectionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	token, err := tx.sealSome(c.Token, "connection token", c.ARN)
+	if err != nil {
+		return err
+	}
+	secret, err := tx.sealSome(c.HookSecret, "connection hook", c.ARN)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO connection (`+connectionColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (arn) DO UPDATE SET status = excluded.status, git_url = excluded.git_url, username = excluded.username,
 		token = excluded.token, hook = excluded.hook, hook_secret = excluded.hook_secret`,
-		c.ARN, c.Account, c.Region, c.Name, c.ProviderType, c.HostARN, c.Status, c.GitURL, c.Username, string(c.Token), c.Hook, string(c.HookSecret))
+		c.ARN, c.Account, c.Region, c.Name, c.ProviderType, c.HostARN, c.Status, c.GitURL, c.Username, token, c.Hook, secret)
 	return err
 }
 
 // Connection gives a connection by its ARN; ErrNotFound if there is none.
 func (tx *Tx) Connection(ctx context.Context, arn string) (Connection, error) {
-	return first(all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE arn = $1`, []any{arn}, scanConnection))
+	return first(all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE arn = $1`, []any{arn}, tx.scanConnection))
 }
 
 // ConnectionByHook gives the connection that a URL for webhooks belongs to; ErrNotFound if
 // there is none.
 func (tx *Tx) ConnectionByHook(ctx context.Context, hook string) (Connection, error) {
-	return first(all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE hook = $1`, []any{hook}, scanConnection))
+	return first(all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE hook = $1`, []any{hook}, tx.scanConnection))
 }
 
 // ListConnections gives all connections of an account and Region by ARN; their number is
 // bounded when they are made.
 func (tx *Tx) ListConnections(ctx context.Context, account, region string) ([]Connection, error) {
 	return all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE account = $1 AND region = $2 ORDER BY arn`,
-		[]any{account, region}, scanConnection)
+		[]any{account, region}, tx.scanConnection)
 }
 
 // LocalConnections lists the AVAILABLE connections to folders of this machine, of all
 // accounts.
 func (tx *Tx) LocalConnections(ctx context.Context) ([]Connection, error) {
 	return all(ctx, tx, `SELECT `+connectionColumns+` FROM connection WHERE substr(git_url, 1, 5) = 'file:' AND status = 'AVAILABLE' ORDER BY arn`,
-		nil, scanConnection)
+		nil, tx.scanConnection)
 }
 
 // DeleteConnection removes a connection with its tags, and says whether it was there.

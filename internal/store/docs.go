@@ -93,7 +93,7 @@ func (tx *Tx) runsOf(ctx context.Context, id string, lists ...map[string]int64) 
 	known := make(map[int64]*engine.ActionRun, len(wanted))
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(wanted)), 1000) {
 		list, args := inList([]any{id}, some)
-		runs, err := all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number IN `+list, args, scanDoc[engine.ActionRun])
+		runs, err := all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND number IN `+list, args, tx.scanRun)
 		if err != nil {
 			return nil, err
 		}

@@ -147,12 +147,12 @@ func (tx *Tx) shown(ctx context.Context, id string, s stateDoc) (map[pipeline.Ex
 // removeExecution removes one execution with all it has.
 func (tx *Tx) removeExecution(ctx context.Context, id string, s *engine.State, p past, artifacts bool, done *HistoryBatch) error {
 	actions, err := all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 ORDER BY number`,
-		[]any{id, string(p.doc.ID)}, scanDoc[engine.ActionRun])
+		[]any{id, string(p.doc.ID)}, tx.scanRun)
 	if err != nil {
 		return err
 	}
 	rules, err := all(ctx, tx, `SELECT doc FROM rule_execution WHERE pipeline_id = $1 AND execution_id = $2 ORDER BY number`,
-		[]any{id, string(p.doc.ID)}, scanDoc[engine.ActionRun])
+		[]any{id, string(p.doc.ID)}, tx.scanRun)
 	if err != nil {
 		return err
 	}

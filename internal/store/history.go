@@ -110,8 +110,8 @@ func (tx *Tx) listRuns(ctx context.Context, table, id string, execution pipeline
 	since := micros(tx.Now().Add(-tx.db.history))
 	if execution == "" {
 		return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND number < $2 AND started > $3
-			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, scanDoc[engine.ActionRun])
+			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, tx.scanRun)
 	}
 	return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
-		ORDER BY number DESC LIMIT $5`, []any{id, string(execution), before, since, limit}, scanDoc[engine.ActionRun])
+		ORDER BY number DESC LIMIT $5`, []any{id, string(execution), before, since, limit}, tx.scanRun)
 }

@@ -70,12 +70,19 @@ func (tx *Tx) HasAccount(ctx context.Context, id string) (bool, error) {
 // ServerSecret gives the server's secret of a name, and keeps fresh as it if there is none
 // yet: every node gets the same.
 func (tx *Tx) ServerSecret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
-	if _, err := tx.exec(ctx, `INSERT INTO server_secret (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, fresh); err != nil {
+	sealed, err := tx.seal(Secret(fresh), "server secret", name)
+	if err != nil {
 		return nil, err
 	}
-	var secret []byte
-	err := tx.one(ctx, `SELECT secret FROM server_secret WHERE name = $1`, []any{name}, &secret)
-	return secret, err
+	if _, err := tx.exec(ctx, `INSERT INTO server_secret (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, []byte(sealed)); err != nil {
+		return nil, err
+	}
+	var kept []byte
+	if err := tx.one(ctx, `SELECT secret FROM server_secret WHERE name = $1`, []any{name}, &kept); err != nil {
+		return nil, err
+	}
+	secret, err := tx.unsealOld(string(kept), "server secret", name)
+	return []byte(secret), err
 }
 
 // insert runs an INSERT … ON CONFLICT DO NOTHING and gives ErrExists if the row was there.
@@ -155,8 +162,12 @@ func (tx *Tx) DeleteUser(ctx context.Context, account, name string) error {
 
 // CreateAccessKey keeps a new key, created now.
 func (tx *Tx) CreateAccessKey(ctx context.Context, k AccessKey) error {
+	secret, err := tx.seal(k.Secret, "access key", k.ID)
+	if err != nil {
+		return err
+	}
 	return tx.insert(ctx, `INSERT INTO access_key (id, account, user_fold, secret, active, created) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT DO NOTHING`, k.ID, k.Account, fold(k.User), string(k.Secret), number(k.Active), tx.Now().UnixMicro())
+		ON CONFLICT DO NOTHING`, k.ID, k.Account, fold(k.User), secret, number(k.Active), tx.Now().UnixMicro())
 }
 
 func number(b bool) int64 {
@@ -169,23 +180,26 @@ func number(b bool) int64 {
 const keyColumns = `SELECT k.id, k.account, u.name, k.secret, k.active, k.created FROM access_key k
 	JOIN iam_user u ON u.account = k.account AND u.fold = k.user_fold`
 
-func scanKey(rows *sql.Rows) (AccessKey, error) {
+func (tx *Tx) scanKey(rows *sql.Rows) (AccessKey, error) {
 	var k AccessKey
 	var secret string
 	var active, created int64
 	err := rows.Scan(&k.ID, &k.Account, &k.User, &secret, &active, &created)
-	k.Secret, k.Active, k.Created = Secret(secret), active == 1, time.UnixMicro(created).UTC()
+	k.Active, k.Created = active == 1, time.UnixMicro(created).UTC()
+	if err == nil {
+		k.Secret, err = tx.unsealOld(secret, "access key", k.ID)
+	}
 	return k, err
 }
 
 // GetAccessKey gives a key by its id; ErrNotFound if there is none.
 func (tx *Tx) GetAccessKey(ctx context.Context, id string) (AccessKey, error) {
-	return first(all(ctx, tx, keyColumns+` WHERE k.id = $1`, []any{id}, scanKey))
+	return first(all(ctx, tx, keyColumns+` WHERE k.id = $1`, []any{id}, tx.scanKey))
 }
 
 // ListAccessKeys gives the keys of a user, oldest first; they are few.
 func (tx *Tx) ListAccessKeys(ctx context.Context, account, user string) ([]AccessKey, error) {
-	return all(ctx, tx, keyColumns+` WHERE k.account = $1 AND k.user_fold = $2 ORDER BY k.created, k.id`, []any{account, fold(user)}, scanKey)
+	return all(ctx, tx, keyColumns+` WHERE k.account = $1 AND k.user_fold = $2 ORDER BY k.created, k.id`, []any{account, fold(user)}, tx.scanKey)
 }
 
 // SetAccessKeyActive turns a key of a user on or off; ErrNotFound if there is none.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -43,13 +42,13 @@ func Queue(account, region string, id pipeline.ActionTypeID) string {
 
 const jobColumns = `pipeline_id, status, nonce, node, fence, client, doc`
 
-func scanJob(rows *sql.Rows) (*JobRow, error) {
+func (tx *Tx) scanJob(rows *sql.Rows) (*JobRow, error) {
 	var j JobRow
 	var doc []byte
 	if err := rows.Scan(&j.PipelineID, &j.Status, &j.Nonce, &j.Node, &j.Fence, &j.Client, &doc); err != nil {
 		return nil, err
 	}
-	return &j, json.Unmarshal(doc, &j.Job)
+	return &j, tx.readJob(doc, &j.Job)
 }
 
 // A job that waits, for its time or for an acknowledgement, is due at its not_before; its
@@ -63,7 +62,7 @@ const isSetBack = ` AND query_value = $2 AND status IN ('Queued', 'Dispatched') 
 // InsertJob makes a job available in its queue from notBefore on. The query value is that
 // of the type's queryable property, or empty (S-305).
 func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, query string, notBefore time.Time) error {
-	row, err := jobRow(&JobRow{Job: j, PipelineID: pipelineID, Status: engine.JobQueued}, query, notBefore, tx.Now())
+	row, err := tx.jobRow(&JobRow{Job: j, PipelineID: pipelineID, Status: engine.JobQueued}, query, notBefore, tx.Now())
 	if err != nil {
 		return err
 	}
@@ -74,8 +73,8 @@ func (tx *Tx) InsertJob(ctx context.Context, pipelineID string, j engine.Job, qu
 const jobRowColumns = `id, pipeline_id, execution_id, run_id, queue, query_value, status, not_before, lease_until, node, fence, nonce, doc, ended`
 
 // jobRow is the row of a job that nobody holds: all columns but those of its holder, and its end.
-func jobRow(j *JobRow, query string, notBefore, since time.Time) ([]any, error) {
-	doc, err := json.Marshal(j.Job)
+func (tx *Tx) jobRow(j *JobRow, query string, notBefore, since time.Time) ([]any, error) {
+	doc, err := tx.writeJob(&j.Job)
 	return []any{string(j.ID), j.PipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, string(j.Status),
 		micros(notBefore), micros(since), j.Fence, string(doc)}, err
 }
@@ -88,12 +87,12 @@ func (tx *Tx) EndJob(ctx context.Context, id pipeline.JobID, status engine.JobSt
 
 // Job gives one job; ErrNotFound if there is none.
 func (tx *Tx) Job(ctx context.Context, id pipeline.JobID) (*JobRow, error) {
-	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`, []any{string(id)}, scanJob))
+	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`, []any{string(id)}, tx.scanJob))
 }
 
 // LockJob is Job for a transaction that is about to change the job's hand-out.
 func (tx *Tx) LockJob(ctx context.Context, id pipeline.JobID) (*JobRow, error) {
-	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`+tx.forUpdate(), []any{string(id)}, scanJob))
+	return first(all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1`+tx.forUpdate(), []any{string(id)}, tx.scanJob))
 }
 
 // JobsWaiting says whether DispatchJobs would hand out anything now.
@@ -133,7 +132,7 @@ func (tx *Tx) withSetBack(ctx context.Context, jobs []*JobRow, queues []string, 
 	}
 	for _, q := range queues {
 		early, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $4`+isSetBack+` ORDER BY not_before, id LIMIT $3`+tx.skipLocked(),
-			[]any{micros(tx.Now()), query, limit - len(jobs), q}, scanJob)
+			[]any{micros(tx.Now()), query, limit - len(jobs), q}, tx.scanJob)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +149,7 @@ func (tx *Tx) withSetBack(ctx context.Context, jobs []*JobRow, queues []string, 
 func (tx *Tx) DispatchJobs(ctx context.Context, queue, query string, limit int, window time.Duration) ([]*JobRow, error) {
 	now := tx.Now()
 	jobs, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $1 AND query_value = $2 AND status IN ('Queued', 'Dispatched')
-		AND not_before <= $3 ORDER BY not_before, id LIMIT $4`+tx.skipLocked(), []any{queue, query, micros(now), limit}, scanJob)
+		AND not_before <= $3 ORDER BY not_before, id LIMIT $4`+tx.skipLocked(), []any{queue, query, micros(now), limit}, tx.scanJob)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +213,7 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 			break
 		}
 		some, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue = $1 AND query_value = '' AND status IN ('Queued', 'Dispatched')
-			AND not_before <= $2 ORDER BY not_before, id LIMIT $3`+tx.skipLocked(), []any{q, micros(now), limit - len(jobs)}, scanJob)
+			AND not_before <= $2 ORDER BY not_before, id LIMIT $3`+tx.skipLocked(), []any{q, micros(now), limit - len(jobs)}, tx.scanJob)
 		if err != nil {
 			return nil, err
 		}
@@ -225,7 +224,7 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 	}
 	if len(jobs) < limit {
 		names, args := inList([]any{limit - len(jobs) + len(busy)}, queues)
-		free, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+isFree+` ORDER BY id LIMIT $1`+tx.skipLocked(), args, scanJob)
+		free, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE queue IN `+names+isFree+` ORDER BY id LIMIT $1`+tx.skipLocked(), args, tx.scanJob)
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +239,7 @@ func (tx *Tx) ClaimJobs(ctx context.Context, queues []string, node string, limit
 			continue
 		}
 		lost, err := all(ctx, tx, `SELECT `+jobColumns+` FROM job WHERE id = $1 AND fence = $2 AND lease_until = $3 AND status = 'InProgress' AND node <> ''`+
-			tx.skipLocked(), []any{string(l.Job), l.Fence, l.Until}, scanJob)
+			tx.skipLocked(), []any{string(l.Job), l.Fence, l.Until}, tx.scanJob)
 		if err != nil {
 			return nil, err
 		}

@@ -42,7 +42,7 @@ func (tx *Tx) InsertPast(ctx context.Context, id string, list []Past) error {
 				stages = append(stages, []any{id, name, e.Order})
 			}
 			for run := range visit.All() {
-				if row, err = runRow(id, run); err != nil {
+				if row, err = tx.runRow(id, run); err != nil {
 					return err
 				}
 				if run.Place != "" {
@@ -54,7 +54,7 @@ func (tx *Tx) InsertPast(ctx context.Context, id string, list []Past) error {
 		}
 		for i := range past.Jobs {
 			j := &past.Jobs[i]
-			if row, err = jobRow(&j.JobRow, "", j.NotBefore, time.Time{}); err != nil {
+			if row, err = tx.jobRow(&j.JobRow, "", j.NotBefore, time.Time{}); err != nil {
 				return err
 			}
 			// Nobody holds it.

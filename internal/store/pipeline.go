@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"penstock/internal/engine"
@@ -78,7 +79,11 @@ func (tx *Tx) InsertVersion(ctx context.Context, id string, d *pipeline.Declarat
 		return err
 	}
 	tx.noteDefinition(d.Version, text)
-	_, err = tx.exec(ctx, `INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ($1, $2, $3)`, id, d.Version, string(text))
+	sealed, err := tx.seal(Secret(text), "declaration", id, strconv.Itoa(d.Version))
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ($1, $2, $3)`, id, d.Version, sealed)
 	return err
 }
 
@@ -118,8 +123,12 @@ func (tx *Tx) Declaration(ctx context.Context, id string, version int) (*pipelin
 	if err := tx.one(ctx, `SELECT declaration FROM pipeline_version WHERE pipeline_id = $1 AND version = $2`, []any{id, version}, &text); err != nil {
 		return nil, err
 	}
+	opened, err := tx.unsealOld(text, "declaration", id, strconv.Itoa(version))
+	if err != nil {
+		return nil, err
+	}
 	d := new(pipeline.Declaration)
-	if err := json.Unmarshal([]byte(text), d); err != nil {
+	if err := json.Unmarshal([]byte(opened), d); err != nil {
 		return nil, fmt.Errorf("store: version %d of pipeline %s: %w", version, id, err)
 	}
 	tx.AfterCommit(func() { tx.db.declarations.put(key, d) })
@@ -169,16 +178,6 @@ func (tx *Tx) state(ctx context.Context, id, lock string) (*engine.State, error)
 		tx.AfterCommit(func() { tx.db.states.put(id, stamp, s) })
 	}
 	return s, nil
-}
-
-// scanDoc reads a row of one JSON column.
-func scanDoc[T any](rows *sql.Rows) (*T, error) {
-	var text []byte
-	if err := rows.Scan(&text); err != nil {
-		return nil, err
-	}
-	v := new(T)
-	return v, json.Unmarshal(text, v)
 }
 
 // SaveState stores the outcome of one engine step: the state, and the executions and action
@@ -256,7 +255,7 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 	if run.Touched != seq {
 		return nil
 	}
-	row, err := runRow(id, run)
+	row, err := tx.runRow(id, run)
 	if err != nil {
 		return err
 	}
@@ -276,8 +275,8 @@ const (
 )
 
 // runRow is the row of a run of an action, or of a rule.
-func runRow(id string, run *engine.ActionRun) ([]any, error) {
-	doc, err := json.Marshal(run)
+func (tx *Tx) runRow(id string, run *engine.ActionRun) ([]any, error) {
+	doc, err := tx.writeRun(run)
 	row := []any{id, run.Number, string(run.Execution), micros(run.Started), string(doc)}
 	if run.Place != "" {
 		row = append(row, string(run.ID))

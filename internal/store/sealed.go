@@ -1,9 +1,10 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
+
+	"penstock/internal/seal"
 )
 
 // ErrForeignKey says that the secrets of a database are sealed with a master key that was not
@@ -12,25 +13,21 @@ var ErrForeignKey = errors.New("store: the database is sealed with another maste
 
 var errNoKeys = errors.New("store: there is no master key")
 
-// TakeKeys makes sure that the keys are the database's: it gives [ErrForeignKey] if the secrets
-// are sealed with a key which is not among them. It is called before anything secret is kept.
-func (db *DB) TakeKeys(ctx context.Context) error {
-	if db.keys == nil {
-		return errNoKeys
+// sealSome is seal for a secret that may be missing: none stays none.
+func (tx *Tx) sealSome(s Secret, place ...string) (string, error) {
+	if s == "" {
+		return "", nil
 	}
-	return db.Update(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, `INSERT INTO master_key (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`, db.keys.ID()); err != nil {
-			return err
-		}
-		var id string
-		if err := tx.one(ctx, `SELECT id FROM master_key WHERE one = 1`, nil, &id); err != nil {
-			return err
-		}
-		if !db.keys.Has(id) {
-			return fmt.Errorf("%w: its id is %s", ErrForeignKey, id)
-		}
-		return nil
-	})
+	return tx.seal(s, place...)
+}
+
+// unsealOld is unseal for what stood in clear before there was a master key, and does so until
+// TakeKeys has seen it.
+func (tx *Tx) unsealOld(text string, place ...string) (Secret, error) {
+	if _, ok := seal.KeyOf(text); !ok {
+		return Secret(text), nil
+	}
+	return tx.unseal(text, place...)
 }
 
 // seal makes a secret fit to be stored in the place that the parts name.

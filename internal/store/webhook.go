@@ -23,39 +23,46 @@ type Webhook struct {
 
 const webhookColumns = `account, region, name, token, definition, secret, hook_id, last_triggered, error_code, error_message`
 
-func scanWebhook(rows *sql.Rows) (Webhook, error) {
+func (tx *Tx) scanWebhook(rows *sql.Rows) (Webhook, error) {
 	var w Webhook
 	var secret string
 	var at int64
 	err := rows.Scan(&w.Account, &w.Region, &w.Name, &w.Token, &w.Definition, &secret, &w.HookID, &at, &w.ErrorCode, &w.ErrorMessage)
-	w.Secret, w.LastTriggered = Secret(secret), fromMicros(at)
+	w.LastTriggered = fromMicros(at)
+	if err == nil {
+		w.Secret, err = tx.unsealOld(secret, "webhook", w.Account, w.Region, w.Name)
+	}
 	return w, err
 }
 
 // PutWebhook stores a webhook, in place of an earlier one of its name.
 func (tx *Tx) PutWebhook(ctx context.Context, w Webhook) error {
-	_, err := tx.exec(ctx, `INSERT INTO webhook (`+webhookColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	secret, err := tx.sealSome(w.Secret, "webhook", w.Account, w.Region, w.Name)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO webhook (`+webhookColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (account, region, name) DO UPDATE SET token = excluded.token, definition = excluded.definition, secret = excluded.secret,
 		hook_id = excluded.hook_id, last_triggered = excluded.last_triggered, error_code = excluded.error_code, error_message = excluded.error_message`,
-		w.Account, w.Region, w.Name, w.Token, w.Definition, string(w.Secret), w.HookID, micros(w.LastTriggered), w.ErrorCode, w.ErrorMessage)
+		w.Account, w.Region, w.Name, w.Token, w.Definition, secret, w.HookID, micros(w.LastTriggered), w.ErrorCode, w.ErrorMessage)
 	return err
 }
 
 // Webhook gives a webhook by its name; ErrNotFound if there is none.
 func (tx *Tx) Webhook(ctx context.Context, account, region, name string) (Webhook, error) {
 	return first(all(ctx, tx, `SELECT `+webhookColumns+` FROM webhook WHERE account = $1 AND region = $2 AND name = $3`,
-		[]any{account, region, name}, scanWebhook))
+		[]any{account, region, name}, tx.scanWebhook))
 }
 
 // WebhookByToken gives the webhook that a URL belongs to; ErrNotFound if there is none.
 func (tx *Tx) WebhookByToken(ctx context.Context, token string) (Webhook, error) {
-	return first(all(ctx, tx, `SELECT `+webhookColumns+` FROM webhook WHERE token = $1`, []any{token}, scanWebhook))
+	return first(all(ctx, tx, `SELECT `+webhookColumns+` FROM webhook WHERE token = $1`, []any{token}, tx.scanWebhook))
 }
 
 // ListWebhooks gives up to limit webhooks by name, those after the name given.
 func (tx *Tx) ListWebhooks(ctx context.Context, account, region, after string, limit int) ([]Webhook, error) {
 	return all(ctx, tx, `SELECT `+webhookColumns+` FROM webhook WHERE account = $1 AND region = $2 AND name > $3 ORDER BY name LIMIT $4`,
-		[]any{account, region, after, limit}, scanWebhook)
+		[]any{account, region, after, limit}, tx.scanWebhook)
 }
 
 // CountWebhooks counts the webhooks of an account and Region (S-72).

@@ -269,7 +269,7 @@ func TestLookupPages(t *testing.T) {
 func TestTamper(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		cfg := store.Config{URL: url, Durability: store.Off}
+		cfg := store.Config{URL: url, Durability: store.Off, Keys: storetest.Keys()}
 		db, err := store.Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
