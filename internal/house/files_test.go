@@ -142,7 +142,12 @@ func links(tr *tree) []problem {
 
 var cited = regexp.MustCompile(`\b([SWNPC])-(\d+)(?:(?:\.\.|…|–)(?:[SWNPC]-)?(\d+))?`)
 
-// divergences wants a test behind every known difference from AWS: the rule that ends a
+// questions is how many there are, Q-1 to Q-34, that AWS leaves open.
+const questions = 34
+
+var question = regexp.MustCompile(`\bQ-(\d+)\b`)
+
+// divergences wants an answer to every open question, and a test behind every known difference from AWS: the rule that ends a
 // row of the page must be cited by a test or by the data of one.
 func divergences(tr *tree) []problem {
 	const page = "docs/divergences.md"
@@ -162,6 +167,15 @@ func divergences(tr *tree) []problem {
 			for n := from; n <= min(to, from+100); n++ {
 				kept[fmt.Sprintf("%s-%d", m[1], n)] = true
 			}
+		}
+	}
+	answered := map[string]bool{}
+	for _, m := range question.FindAllSubmatch(f.text, -1) {
+		answered[string(m[1])] = true
+	}
+	for n := 1; n <= questions; n++ {
+		if !answered[strconv.Itoa(n)] {
+			ps = append(ps, problem{page, 1, fmt.Sprintf("the open question Q-%d is not answered", n), "say what penstock does, in a row that names the question"})
 		}
 	}
 	for i, line := range strings.Split(string(f.text), "\n") {
