@@ -20,7 +20,7 @@ BUILD   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 PURE := $(wildcard internal/fault internal/sigv4 internal/policy internal/pipeline internal/buildspec internal/cron internal/pattern internal/engine)
 
 .NOTPARALLEL:
-.PHONY: help check build demo test setup lint e2e kill nightly bench bench-scale clean
+.PHONY: help check build demo test setup lint e2e kill soak nightly bench bench-scale clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,11 @@ e2e: build ## the scripts that drive the real binary with real clients
 kill: build ## 200 times kill -9 while pipelines run
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_KILLS=200 go test -count=1 -timeout 20m -v -run TestKill ./e2e
 
-nightly: kill ## what takes longer: a million simulated steps, 200 kills, 100 000 mixed requests, ten minutes of each fuzz target
+soak: build ## N times (20) the simulations, the linearizability check and the faults
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock scripts/soak $(or $(N),20)
+
+nightly: kill ## what takes longer: a million simulated steps, 200 kills, 10 mishaps at each point, 100 000 mixed requests, ten minutes of each fuzz target
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_MISHAPS=10 go test -count=1 -timeout 60m -v -run TestMishaps ./e2e
 	@PENSTOCK_SIM_STEPS=1000000 PENSTOCK_SIM_SEED=$$(date +%s) go test -count=1 -timeout 60m -v -run TestSimulation ./internal/engine
 	@PENSTOCK_FUZZ_REQUESTS=100000 PENSTOCK_FUZZ_SEED=$$(date +%s) go test -count=1 -timeout 60m -v -run TestMixedRequests ./internal/app
 	@scripts/fuzz 10m

@@ -27,6 +27,8 @@ type mortal struct {
 	bin    string
 	data   string
 	listen string
+	// flags and env are what else the server is started with.
+	flags, env []string
 
 	process *exec.Cmd
 	ready   chan struct{}
@@ -68,8 +70,8 @@ func newMortal(t *testing.T) *mortal {
 // start starts the server; m.ready is closed when it answers.
 func (m *mortal) start() {
 	m.t.Helper()
-	m.process = exec.Command(m.bin, "serve", "--data", m.data, "--listen", m.listen, "--log-format", "text")
-	m.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.t.TempDir()}
+	m.process = exec.Command(m.bin, append([]string{"serve", "--data", m.data, "--listen", m.listen, "--log-format", "text"}, m.flags...)...)
+	m.process.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.t.TempDir()}, m.env...)
 	m.process.Stderr = m.log
 	stdout, err := m.process.StdoutPipe()
 	if err != nil {

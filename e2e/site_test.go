@@ -41,7 +41,13 @@ type site struct {
 // newSite starts a server and makes the role "release" and the buckets "artifacts" and "sources".
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{mortal: newMortal(t), role: "arn:aws:iam::000000000000:role/release"}
+	return newSiteOn(t, newMortal(t))
+}
+
+// newSiteOn is newSite on a server that was made, and not started.
+func newSiteOn(t *testing.T, m *mortal) *site {
+	t.Helper()
+	s := &site{mortal: m, role: "arn:aws:iam::000000000000:role/release"}
 	s.start()
 	s.await()
 	s.connect()

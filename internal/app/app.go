@@ -16,6 +16,7 @@ import (
 	"penstock/internal/auth"
 	"penstock/internal/awswire"
 	"penstock/internal/blob"
+	"penstock/internal/mishap"
 	"penstock/internal/store"
 )
 
@@ -88,7 +89,7 @@ func (a *App) remember(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.db, err = store.Open(ctx, store.Config{URL: database, Keys: keys, Log: a.log}); err != nil {
+	if a.db, err = store.Open(ctx, store.Config{URL: database, Clock: mishap.Clock(), Keys: keys, Log: a.log}); err != nil {
 		return err
 	}
 	if err := a.db.TakeKeys(ctx); err != nil {

@@ -14,6 +14,8 @@ import (
 	"path"
 	"sync"
 	"time"
+
+	"penstock/internal/mishap"
 )
 
 const (
@@ -94,6 +96,7 @@ func (d *Disk) Put(ctx context.Context, key string, r io.Reader, sums ...hash.Ha
 		err = e
 	}
 	if err == nil {
+		mishap.At(mishap.BlobWritten)
 		err = d.publish(temp, key)
 	}
 	if err != nil {

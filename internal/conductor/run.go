@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"penstock/internal/engine"
+	"penstock/internal/mishap"
 	"penstock/internal/store"
 )
 
@@ -145,6 +146,7 @@ func (c *Conductor) outbox(ctx context.Context) (time.Duration, error) {
 		if err := c.deliver(ctx, events); err != nil {
 			return 0, err
 		}
+		mishap.At(mishap.EventsDelivered)
 		seqs := make([]int64, len(events))
 		for i, e := range events {
 			seqs[i] = e.Seq

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"penstock/internal/mishap"
 	"penstock/internal/store"
 )
 
@@ -174,7 +175,9 @@ func (c *Courier) end(target string) {
 
 // do delivers one and records how it went.
 func (c *Courier) do(ctx context.Context, d store.Delivery) {
+	mishap.At(mishap.DeliveryClaimed)
 	err := c.deliver(ctx, d)
+	mishap.At(mishap.DeliveryDone)
 	if ctx.Err() != nil && err != nil {
 		return // cut short: its claim ends
 	}

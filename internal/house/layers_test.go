@@ -27,6 +27,8 @@ type layer struct {
 var layers = []layer{
 	// pure core
 	{"internal/fault", "", ""},
+	// the named points at which a test build kills itself: nothing in any other build
+	{"internal/mishap", "", ""},
 	{"internal/sigv4", "fault", ""},
 	{"internal/policy", "fault", ""},
 	// encryption at rest
@@ -45,21 +47,21 @@ var layers = []layer{
 	{"internal/audit", "", ""},
 
 	// memory
-	{"internal/store", "engine pipeline seal fault", "sql sync sys"},
+	{"internal/store", "engine pipeline seal fault mishap", "sql sync sys"},
 	{"internal/store/storetest", "store seal fault", "sql exec sys"},
-	{"internal/blob", "fault", "sys"},
+	{"internal/blob", "fault mishap", "sys"},
 	{"internal/blob/blobtest", "blob fault", ""},
 	{"internal/blob/*", "blob fault", "sdk sys"},
 	{"internal/artifact", "blob pipeline fault", ""},
 
 	// motion
-	{"internal/conductor", "store engine pipeline fault", "sync"},
+	{"internal/conductor", "store engine pipeline fault mishap", "sync"},
 	// deliveries to others, which rooms share: claims, order and retries of store's rows
-	{"internal/courier", "store fault", ""},
+	{"internal/courier", "store fault mishap", ""},
 	// logs of what runs, which the rooms of builds and functions share
 	{"internal/logstream", "", "sdk"},
 	{"internal/retention", "store fault", ""},
-	{"internal/worker", "conductor engine provider store artifact pipeline fault", "sync sdk"},
+	{"internal/worker", "conductor engine provider store artifact pipeline fault mishap", "sync sdk"},
 
 	// hands
 	{"internal/runner", "fault", ""},
@@ -80,17 +82,17 @@ var layers = []layer{
 
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
-	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk exec sys"},
+	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
 	{"internal/svc/codeconnections/fetch", "fault", "exec"},
 	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
-	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault", "sdk"},
+	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
 	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
 	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
-	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault", "sdk"},
+	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},
 	{"internal/app", "everything", "sdk yaml sync sys"},

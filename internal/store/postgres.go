@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"penstock/internal/mishap"
 )
 
 const (
@@ -134,8 +136,14 @@ func (p *pg) once(ctx context.Context, fn func(*Tx) error, options *sql.TxOption
 			return tx, refine(err)
 		}
 	}
+	if options == nil {
+		mishap.At(mishap.StoreCommit)
+	}
 	if err := conn.Commit(); err != nil {
 		return tx, fmt.Errorf("store: commit: %w", refine(err))
+	}
+	if options == nil {
+		mishap.At(mishap.StoreCommitted)
 	}
 	return tx, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"penstock/internal/mishap"
 )
 
 const (
@@ -119,10 +121,12 @@ func (w *writer) batch(r *request) {
 			return
 		}
 	}
+	mishap.At(mishap.StoreCommit)
 	if err := w.conn.do(w.ctx, "COMMIT"); err != nil {
 		w.abandon(outcomes, err)
 		return
 	}
+	mishap.At(mishap.StoreCommitted)
 	w.db.stats.commits.Add(1)
 	for _, o := range outcomes {
 		o.r.answer <- o.err

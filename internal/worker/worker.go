@@ -14,6 +14,7 @@ import (
 	"penstock/internal/conductor"
 	"penstock/internal/engine"
 	"penstock/internal/fault"
+	"penstock/internal/mishap"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 	"penstock/internal/store"
@@ -350,6 +351,7 @@ func (w *Worker) do(ctx context.Context, t *task) {
 	if jobCtx.Err() != nil {
 		return
 	}
+	mishap.At(mishap.JobClaimed)
 	log := w.cfg.Log.With("pipeline", row.Pipeline, "stage", row.Stage, "action", row.Action, "job", row.ID)
 	env := w.cfg.Env(jobCtx, row)
 	env.Log = log
@@ -363,7 +365,9 @@ func (w *Worker) do(ctx context.Context, t *task) {
 	if jobCtx.Err() != nil {
 		return // aborted, timed out, or the server ends: the result does not count
 	}
+	mishap.At(mishap.JobDone)
 	w.finish(ctx, log, row, result)
+	mishap.At(mishap.JobReported)
 }
 
 // run calls the provider; a panic fails the action and no other.

@@ -18,6 +18,7 @@ import (
 	"penstock/internal/auth"
 	"penstock/internal/buildspec"
 	"penstock/internal/logstream"
+	"penstock/internal/mishap"
 	"penstock/internal/runner"
 	"penstock/internal/store"
 )
@@ -188,6 +189,7 @@ func (b *build) finish() {
 		doc.Build.endPhase(time.Now(), b.status, "", why)
 	}
 	doc.Build.complete(time.Now(), cmp.Or(b.status, "SUCCEEDED"))
+	mishap.At(mishap.BuildEnded)
 	delay := 10 * time.Millisecond
 	for tries := 1; b.task == nil; tries++ {
 		err := b.room.save(context.Background(), b.row, &doc, true)
@@ -203,6 +205,7 @@ func (b *build) finish() {
 		time.Sleep(delay)
 		delay = min(4*delay, 5*time.Second)
 	}
+	mishap.At(mishap.BuildSaved)
 	b.mu.Lock()
 	b.doc.Build = doc.Build
 	b.mu.Unlock()

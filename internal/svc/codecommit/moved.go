@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"penstock/internal/auth"
+	"penstock/internal/mishap"
 	"penstock/internal/store"
 	"penstock/internal/svc/codecommit/git"
 )
@@ -26,6 +27,7 @@ func (r *Room) moved(ctx context.Context, p *place, changes []git.Change) error 
 func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, caller string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceLimit)
 	defer cancel()
+	mishap.At(mishap.RefsMoved)
 	for _, c := range changes {
 		err := r.deps.RefUpdated(ctx, RefUpdate{
 			Account: p.Account, Region: p.Region, Repository: p.Name, RepositoryARN: p.arn(),
@@ -35,6 +37,7 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 			return fmt.Errorf("codecommit: tell of %s: %w", c.Ref, err)
 		}
 	}
+	mishap.At(mishap.RefsTold)
 	branch := ""
 	err := r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		row, err := tx.GetCodeCommitRepositoryByID(ctx, p.ID)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"penstock/internal/fault"
+	"penstock/internal/mishap"
 	"penstock/internal/store"
 )
 
@@ -77,6 +78,7 @@ func newVersion(b store.Bucket) string {
 // same transaction, and tells that there is a new version. When the write is refused the
 // blob of o is deleted.
 func (c *call) keep(o *store.Object, more func(tx *store.Tx) (freed []string, err error)) error {
+	mishap.At(mishap.ObjectStored)
 	var freed []string
 	refused := true
 	err := c.db.Update(c.ctx(), func(tx *store.Tx) (err error) {
@@ -115,6 +117,7 @@ func (c *call) keep(o *store.Object, more func(tx *store.Tx) (freed []string, er
 		}
 		return err
 	}
+	mishap.At(mishap.ObjectKept)
 	c.free(freed)
 	c.created(o.Bucket, o.Key)
 	return nil
