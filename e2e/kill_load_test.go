@@ -27,6 +27,8 @@ type ledger struct {
 	retries   map[string]int             // of executions, accepted or perhaps accepted
 	lost      int                        // calls whose answer was lost
 	answered  int
+	// outages says that an error of a server is an answer that was lost.
+	outages bool
 }
 
 // jobEntry is one job as its workers know it.
@@ -67,10 +69,13 @@ func (c *client) persist(ctx context.Context, call func(context.Context) error) 
 			return lost, err
 		}
 		if errors.As(err, &api) {
-			if api.ErrorFault() == smithy.FaultServer || api.ErrorCode() == "InternalFailure" || api.ErrorCode() == "InternalError" {
-				c.ledger.problem("the server failed: %v", err)
+			if failed := api.ErrorFault() == smithy.FaultServer || api.ErrorCode() == "InternalFailure" || api.ErrorCode() == "InternalError"; !failed {
+				return lost, err
 			}
-			return lost, err
+			if !c.ledger.outages {
+				c.ledger.problem("the server failed: %v", err)
+				return lost, err
+			}
 		}
 		// A refused connection has carried nothing.
 		if !strings.Contains(err.Error(), "connection refused") {

@@ -109,6 +109,20 @@ func (m *mortal) await() {
 	}
 }
 
+// insist starts the server again as long as it ends before it is ready, as one does that finds
+// no database.
+func (m *mortal) insist() {
+	m.t.Helper()
+	for range 20 {
+		select {
+		case <-m.ready:
+			return
+		case <-m.ended:
+			m.start()
+		}
+	}
+}
+
 // kill ends the server as a crash does.
 func (m *mortal) kill() {
 	if m.process != nil {

@@ -33,31 +33,45 @@ const killRole = "killtest"
 // PENSTOCK_KILLS says how often; `make kill` does it 200 times.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	kills := 15
+	torment(t, []*mortal{newMortal(t)}, killCount(15), false, func(int) {})
+}
+
+// killCount is how often servers are killed: usually, or as PENSTOCK_KILLS says.
+func killCount(usually int) int {
 	if n, err := strconv.Atoi(os.Getenv("PENSTOCK_KILLS")); err == nil {
-		kills = n
+		return n
 	}
+	return usually
+}
+
+// torment is TestKill with one or more servers of one database, and with what else happens
+// between kills. outages says that servers may be unable to answer although they run.
+func torment(t *testing.T, servers []*mortal, kills int, outages bool, besides func(kill int)) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%d kills, seed %d", kills, seed)
 	// A start, a moment of work and an end take well under two seconds; what was handed out
 	// to nobody comes again after 60 s, and continued actions rest for 30 s.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(kills)*3*time.Second+4*time.Minute)
 	defer cancel()
-	m := newMortal(t)
-	m.start()
-	m.await()
-	cfg := m.config()
-	names := killPipelines(ctx, t, cfg)
+	var configs []aws.Config
+	for _, m := range servers {
+		m.start()
+		m.await()
+		configs = append(configs, m.config())
+	}
+	names := killPipelines(ctx, t, configs[0])
 	l := newLedger()
+	l.outages = outages
 	actor := func(n uint64) *client {
-		return &client{Client: codepipeline.NewFromConfig(cfg), ledger: l, chance: rand.New(rand.NewPCG(seed, n))}
+		return &client{Client: codepipeline.NewFromConfig(configs[int(n)%len(configs)]), ledger: l, chance: rand.New(rand.NewPCG(seed, n))}
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var actors, resting sync.WaitGroup
 	for i := range 6 {
 		categories := []types.ActionCategory{types.ActionCategorySource, types.ActionCategoryBuild, types.ActionCategoryDeploy}
-		actors.Go(func() { actor(uint64(i)).worker(working, categories[i%2:]) })
+		actors.Go(func() { actor(uint64(i)).worker(working, categories[i/2%2:]) })
 	}
 	quiet := make(chan struct{})
 	for i, name := range names {
@@ -66,9 +80,10 @@ func TestKill(t *testing.T) {
 	}
 	chance := rand.New(rand.NewPCG(seed, 1000))
 	unready := 0
-	for range kills {
+	for n := range kills {
 		// Any moment from the start of the process on: also while it opens its files.
 		pause(ctx, time.Duration(chance.ExpFloat64()*float64(250*time.Millisecond)))
+		m := servers[n%len(servers)]
 		select {
 		case <-m.ready:
 		default:
@@ -76,8 +91,14 @@ func TestKill(t *testing.T) {
 		}
 		m.kill()
 		m.start()
+		besides(n)
 	}
-	m.await()
+	for _, m := range servers {
+		if outages {
+			m.insist()
+		}
+		m.await()
+	}
 	close(quiet)
 	ended := make(chan struct{})
 	go func() {
@@ -102,7 +123,9 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("%d kills, %d of them before the server was ready; %d executions, %d answered jobs, %d answered approvals, %d retries, %d lost answers",
 		kills, unready, total, l.answered, len(l.approvals), len(l.retries), l.lost)
-	m.stop()
+	for _, m := range servers {
+		m.stop()
+	}
 }
 
 // idle makes sure that no job is left to hand out.

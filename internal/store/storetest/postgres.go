@@ -137,12 +137,15 @@ func RestartablePostgres(t testing.TB) (url string, restart func(immediately boo
 		t.Fatalf("storetest: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
+		if err := errors.Join(s.accepts(), s.stop()); err != nil {
 			t.Errorf("storetest: %v", err)
 		}
 	})
 	return s.url("penstock"), func(immediately bool) {
 		t.Helper()
+		if err := s.accepts(); err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
 		signal := "INT"
 		if immediately {
 			signal = "QUIT"
@@ -161,6 +164,23 @@ func Launch(settings ...string) (url string, stop func() error, err error) {
 		return "", nil, err
 	}
 	return s.url("penstock"), s.stop, nil
+}
+
+// accepts waits until the server takes connections: one that has only just been started, or
+// started again, would not notice a signal.
+func (s *server) accepts() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	for {
+		err := s.execute(ctx, "SELECT 1")
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // launch starts a server with settings of its own beside those of all.
