@@ -72,12 +72,16 @@ type StartToken struct {
 	Token     string
 	Execution pipeline.ExecutionID
 	Arguments string
+	// At is when it was used first; PutStartToken sets it.
+	At time.Time
 }
 
 // FindStartToken gives a remembered token; ErrNotFound if there is none.
 func (tx *Tx) FindStartToken(ctx context.Context, pipelineID, token string) (StartToken, error) {
 	t := StartToken{Token: token}
-	err := tx.one(ctx, `SELECT execution_id, arguments FROM start_token WHERE pipeline_id = $1 AND token = $2`, []any{pipelineID, token}, &t.Execution, &t.Arguments)
+	var at int64
+	err := tx.one(ctx, `SELECT execution_id, arguments, at FROM start_token WHERE pipeline_id = $1 AND token = $2`, []any{pipelineID, token}, &t.Execution, &t.Arguments, &at)
+	t.At = fromMicros(at)
 	return t, err
 }
 

@@ -72,7 +72,7 @@ func TestStartTokens(t *testing.T) {
 		if err := put("b"); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := find("a"); err != nil || got != (store.StartToken{Token: "a", Execution: "of a", Arguments: "[]"}) {
+		if got, err := find("a"); err != nil || got != (store.StartToken{Token: "a", Execution: "of a", Arguments: "[]", At: c.now.Add(-24 * time.Hour)}) {
 			t.Errorf("after a day: %+v %v", got, err)
 		}
 		c.pass(time.Second)

@@ -52,6 +52,9 @@ func (r *Room) StartPipelineExecution(ctx context.Context, in *api.StartPipeline
 		}
 		if in.ClientRequestToken != "" {
 			known, err := tx.FindStartToken(ctx, p.ID, in.ClientRequestToken)
+			if err == nil && tx.Now().Sub(known.At) > TokenWindow {
+				err = store.ErrNotFound // it is there until somebody clears it away
+			}
 			switch {
 			case err == nil && known.Arguments != string(args):
 				return fault.New("ConflictException", "The clientRequestToken '%s' was used before with other arguments", in.ClientRequestToken)

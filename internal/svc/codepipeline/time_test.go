@@ -136,6 +136,18 @@ func TestClientRequestToken(t *testing.T) {
 		if start("t") != first {
 			w.Error("the token counted twice")
 		}
+		time.Sleep(time.Second)
+		if start("t") != first {
+			w.Error("the token counted twice within 24 hours")
+		}
+		time.Sleep(time.Second)
+		second := start("t")
+		if second == first {
+			w.Error("the token was remembered for more than 24 hours")
+		}
+		if start("t") != second {
+			w.Error("the token counted twice the second time")
+		}
 		if start("u") == first {
 			w.Error("another token started nothing")
 		}
