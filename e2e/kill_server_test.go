@@ -29,6 +29,8 @@ type mortal struct {
 	listen string
 	// flags and env are what else the server is started with.
 	flags, env []string
+	// prepare changes how it is started; nil changes nothing.
+	prepare func(*exec.Cmd)
 
 	process *exec.Cmd
 	ready   chan struct{}
@@ -73,6 +75,9 @@ func (m *mortal) start() {
 	m.process = exec.Command(m.bin, append([]string{"serve", "--data", m.data, "--listen", m.listen, "--log-format", "text"}, m.flags...)...)
 	m.process.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.t.TempDir()}, m.env...)
 	m.process.Stderr = m.log
+	if m.prepare != nil {
+		m.prepare(m.process)
+	}
 	stdout, err := m.process.StdoutPipe()
 	if err != nil {
 		m.t.Fatal(err)
@@ -148,7 +153,7 @@ func (m *mortal) stop() {
 // config is a client's configuration. It does not retry: the test does, and counts.
 func (m *mortal) config() aws.Config {
 	m.t.Helper()
-	out, err := exec.Command(m.bin, "env", "--json", "--data", m.data).Output()
+	out, err := exec.Command(m.bin, "env", "--json", "--data", m.folder()).Output()
 	var env map[string]string
 	if err := errors.Join(err, json.Unmarshal(out, &env)); err != nil {
 		m.t.Fatal(err)

@@ -54,6 +54,9 @@ func (r *Room) StartBuild(ctx context.Context, in *api.StartBuildInput) (*api.St
 			return nil, err
 		}
 	}
+	if r.deps.DB.Full() {
+		return nil, store.ErrFull // it would take the room that is kept for what cannot wait
+	}
 	b, err := r.start(ctx, c, input)
 	if err != nil {
 		return nil, err

@@ -96,6 +96,11 @@ func (r *Room) ServeGit(w http.ResponseWriter, req *http.Request) {
 		r.fail(w, req, err, false)
 		return
 	}
+	if g.service == git.ReceivePack && r.deps.DB.Full() {
+		// What is pushed would take the room that is kept for what cannot wait. git shows the text.
+		refuse(w, http.StatusServiceUnavailable, "The disk of the server is full. Push again when there is space.")
+		return
+	}
 	switch {
 	case g.refs:
 		p.git.ServeRefs(w, req, g.service)

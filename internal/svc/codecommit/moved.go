@@ -18,10 +18,36 @@ import (
 // announceLimit bounds the announcement of what moved, which outlives the mover's request.
 const announceLimit = time.Minute
 
+// retell is how often it is tried to tell of what moved and could not be told.
+const retell = time.Second
+
 // moved tells of refs that moved and are durable, and keeps that it was told. It goes on
-// when the caller leaves: the refs have moved.
+// when the caller leaves: the refs have moved. What cannot be told, because nothing can be
+// stored for instance, is told later.
 func (r *Room) moved(ctx context.Context, p *place, changes []git.Change) error {
-	return r.announce(ctx, p, changes, auth.From(ctx).ARN)
+	err := r.announce(ctx, p, changes, auth.From(ctx).ARN)
+	if err != nil {
+		r.work.Go(func() { r.later(p) })
+	}
+	return err
+}
+
+// later tells of what moved in a repository once that is possible.
+func (r *Room) later(p *place) {
+	again := time.NewTicker(retell)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return // the next start tells
+		case <-again.C:
+		}
+		err := r.reconcile(r.ctx, p.CodeCommitRepository)
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			return
+		}
+		r.deps.Log.Warn("codecommit: what moved is not told yet", "repository", p.Name, "error", err)
+	}
 }
 
 func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, caller string) error {
