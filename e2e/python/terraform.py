@@ -1,6 +1,6 @@
 """The calls of Terraform's AWS provider, in its order and through a proxy as it may be set up
 (C-9..C-16, C-18..C-21, N-7): what is read back must be what was written, or a plan shows a
-difference for ever. The provider itself is driven by TestTerraform where it can be had."""
+difference for ever."""
 
 from world import *
 
