@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"penstock/internal/api"
 	cloudtrailapi "penstock/internal/api/cloudtrail"
 	codebuildapi "penstock/internal/api/codebuild"
@@ -212,6 +214,10 @@ func (a *App) bucketRegion(ctx context.Context, account, declared, name string) 
 // env is what a job may use.
 func (a *App) env(_ context.Context, job *store.JobRow) provider.Env {
 	env := a.calls.forJob(job)
+	env.Credentials = func(ctx context.Context) (aws.Credentials, error) {
+		c, err := a.calls.forWorker(ctx, job.Job)
+		return aws.Credentials{AccessKeyID: c.AccessKeyId, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, err
+	}
 	env.Changed, env.ConsoleURL = a.hub.Changed, a.URL()
 	return env
 }

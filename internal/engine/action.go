@@ -240,6 +240,18 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		}
 	}
 	st.effect(StartJob{Job: job, NotBefore: at})
+	if typ, ok := st.s.Attached.Catalogue(run.Type); ok && typ.Silence > 0 { // S-325: from each job on
+		run.ReportBy = at.Add(typ.Silence)
+		st.effect(Wake{Run: run.ID, At: run.due()})
+	}
+}
+
+// due is when a run times out as things stand.
+func (run *ActionRun) due() time.Time {
+	if !run.ReportBy.IsZero() && run.ReportBy.Before(run.Deadline) {
+		return run.ReportBy
+	}
+	return run.Deadline
 }
 
 // label names what a run is a run of, in texts for people.

@@ -18,6 +18,8 @@ func catalogue(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
 		t.Unavailable = "this server does not run it"
 	case "untimed":
 		t.Timeout = 0
+	case "function":
+		t.Timeout, t.Silence = 24*time.Hour, 20*time.Minute
 	case "worker":
 		t.Timeout = 24 * time.Hour
 		t.Properties = []pipeline.Property{{Name: "job", Required: true}}

@@ -166,8 +166,8 @@ func (st *step) wakeup(ev Wakeup) {
 		for _, run := range e.running() {
 			switch {
 			case run.ID != ev.Run:
-			case st.now.Before(run.Deadline):
-				st.effect(Wake{Run: run.ID, At: run.Deadline})
+			case st.now.Before(run.due()):
+				st.effect(Wake{Run: run.ID, At: run.due()})
 				return
 			default:
 				st.timeOut(e, run)
@@ -181,6 +181,11 @@ func (st *step) timeOut(e *Execution, run *ActionRun) {
 	limit := run.Deadline.Sub(run.Started).Round(time.Second)
 	why := pipeline.ErrorDetails{Code: pipeline.JobFailed,
 		Message: fmt.Sprintf("The %s did not finish within its time limit of %s. Work it started elsewhere was not cancelled.", run.label(), limit)}
+	if st.now.Before(run.Deadline) { // S-325
+		typ, _ := st.s.Attached.Catalogue(run.Type)
+		why.Message = fmt.Sprintf("The %s was not heard of for %s: the function that does its work has to report with PutJobSuccessResult or PutJobFailureResult, or to ask for more time with a continuation token",
+			run.label(), typ.Silence)
+	}
 	if run.Token != "" {
 		why.Message = fmt.Sprintf("The approval request of action '%s' was not answered within %s", run.Action, limit)
 	}

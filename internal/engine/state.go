@@ -240,6 +240,9 @@ type ActionRun struct {
 	// Token answers an approval while it is pending (S-222).
 	Token    string    `json:"token,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
+	// ReportBy is when the run times out if its job has not reported before, for types that
+	// have to (S-325).
+	ReportBy time.Time `json:"reportBy,omitzero"`
 	// Approvals are those who have said yes, in their order. The list is replaced, not changed.
 	Approvals []Approval `json:"approvals,omitempty"`
 

@@ -16,6 +16,9 @@ type ActionType struct {
 	Settings Settings `json:"settings,omitzero"`
 	// Timeout ends an action of this type as Failed (S-327 to S-338).
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// Silence ends an action of this type as Failed when its job tells nothing for so long; zero
+	// for types of which nothing need be heard before their timeout (S-325).
+	Silence time.Duration `json:"silence,omitempty"`
 	// V2Only types need a pipeline of type V2 (S-17).
 	V2Only bool `json:"v2Only,omitempty"`
 	// Unavailable says why no action of this type can run on this server yet; such a type is

@@ -76,6 +76,9 @@ type Env struct {
 	AWS aws.Config
 	// ArtifactAWS is the same for the artifact store, with the pipeline's role.
 	ArtifactAWS aws.Config
+	// Credentials makes credentials that read the job's inputs and write its outputs, and
+	// nothing else, for whoever does the work elsewhere (S-310).
+	Credentials func(ctx context.Context) (aws.Credentials, error)
 	// Changed waits until the resource may have changed, at most for the given time, or
 	// until ctx ends. It is only a hint: ask the service afterwards. Take the channel before
 	// asking for the state, so that no change is missed in between:
@@ -103,9 +106,13 @@ type Progress struct {
 	Percent *int
 }
 
-// Result is how a job ended: exactly one of Error and Continue is set, or neither for success.
+// Result is how a job ended: at most one of Error, Continue and Elsewhere is set, and none for
+// success.
 type Result struct {
 	Progress
+	// Elsewhere says that the job has not ended: it is done outside of this server, by somebody
+	// who knows its id and reports with it (S-323).
+	Elsewhere bool
 	// Error says why the action failed.
 	Error *pipeline.ErrorDetails
 	// Continue is a token for the next job of the same action (S-312), due After from now.

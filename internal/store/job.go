@@ -368,6 +368,14 @@ func (tx *Tx) ReleaseLeases(ctx context.Context, node string) error {
 	return err
 }
 
+// LeaveJob has a job that a server holds go on without it: it stays in progress, and nobody takes
+// it up, until somebody reports with its id. Nothing happens if the server does not hold it.
+func (tx *Tx) LeaveJob(ctx context.Context, id pipeline.JobID, node string, fence int64) error {
+	_, err := tx.exec(ctx, `UPDATE job SET node = '', lease_until = 0 WHERE id = $1 AND status = 'InProgress' AND node = $2 AND fence = $3`,
+		string(id), node, fence)
+	return err
+}
+
 // DropLeases lets the jobs of all servers go. It is for the start of the only server
 // of a database: whoever held a job then is gone.
 func (tx *Tx) DropLeases(ctx context.Context) error {

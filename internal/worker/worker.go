@@ -392,7 +392,7 @@ func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (
 		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,
 		Overrides: row.Overrides, Trigger: row.Trigger, ContinuationToken: row.Token, ApprovalToken: row.Approval, Deadline: row.Deadline, Env: env,
 	})
-	if result.Error == nil && result.Continue == "" {
+	if result.Error == nil && result.Continue == "" && !result.Elsewhere {
 		if failed := returnOutputs(ctx, row, env); failed != nil {
 			return *failed
 		}
@@ -412,7 +412,12 @@ func (w *Worker) finish(ctx context.Context, log *slog.Logger, row *store.JobRow
 		return engine.Succeed{Job: ref, Result: said(r.Progress), Variables: r.OutputVariables, Revision: r.Revision}
 	}
 	for {
-		err := w.report(ctx, row, event)
+		var err error
+		if r.Elsewhere {
+			err = w.cfg.DB.Update(ctx, func(tx *store.Tx) error { return tx.LeaveJob(ctx, row.ID, w.cfg.Node, row.Fence) })
+		} else {
+			err = w.report(ctx, row, event)
+		}
 		switch code := fault.Code(err); {
 		case err == nil:
 			return

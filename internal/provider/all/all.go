@@ -9,6 +9,7 @@ import (
 	"penstock/internal/provider/commands"
 	"penstock/internal/provider/connection"
 	"penstock/internal/provider/deploymentwindow"
+	"penstock/internal/provider/lambdainvoke"
 	"penstock/internal/provider/pipelineinvoke"
 	"penstock/internal/provider/s3deploy"
 	"penstock/internal/provider/s3source"
@@ -27,6 +28,7 @@ func Providers(run commands.Run) []provider.Provider {
 		codebuild.New(),
 		commands.New(run),
 		pipelineinvoke.New(),
+		lambdainvoke.New(), // an action and a rule
 		// rules of stage conditions
 		variablecheck.New(),
 		deploymentwindow.New(),
