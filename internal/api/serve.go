@@ -110,6 +110,15 @@ func (s *Service) Spelling(code string) (string, int, bool) {
 	return "", 0, false
 }
 
+// Class gives the class of an error under either of its names; code itself if the model does
+// not have it.
+func (s *Service) Class(code string) string {
+	if e := s.class(code); e != nil {
+		return e.Class
+	}
+	return code
+}
+
 func (s *Service) class(code string) *ErrorClass {
 	for i := range s.Errors {
 		if e := &s.Errors[i]; e.Class == code || e.Code == code {

@@ -17,12 +17,14 @@ import (
 type Protocol uint8
 
 // The protocols: JSON with a target header in two versions that differ in their content
-// type only, form in with XML out, and JSON with the operation in method and path.
+// type only, form in with XML out, JSON with the operation in method and path, and CBOR with
+// the operation in the path. A service of the last also speaks JSON10.
 const (
 	JSON10 Protocol = iota + 1
 	JSON11
 	Query
 	RESTJSON
+	RPCCBOR
 )
 
 // Service is one service as the door sees it: a name, how to recognise its requests,
@@ -54,7 +56,7 @@ type Service struct {
 }
 
 // ErrorClass is one modelled exception. Code is its spelling on the wire where that
-// differs from the class (query protocol). Message is the member with the text if it is not
+// differs from the class (query protocol, and the header for clients that came from it). Message is the member with the text if it is not
 // called message, and Typed tells that there is a member Type (rest-json).
 type ErrorClass struct {
 	Class, Code string

@@ -38,7 +38,7 @@ type Authenticate func(r *http.Request, service string, body []byte) (context.Co
 // are refused as unknown.
 type Config struct {
 	Authenticate Authenticate
-	// Services are the JSON, query and rest-json services.
+	// Services are all that have a generated table of operations.
 	Services []*api.Service
 	// S3 gets S3 and S3 Control requests that are authenticated. The request id stands in
 	// the response header x-amz-request-id and in the context (api.RequestID).
@@ -135,7 +135,7 @@ func (x *exchange) serve() {
 		x.Web.ServeHTTP(x.w, x.r)
 	case toS3:
 		x.serveS3()
-	case toJSON, toForm, toREST:
+	case toJSON, toForm, toREST, toCBOR:
 		x.serveService()
 	default:
 		x.refuse(x.route.err)

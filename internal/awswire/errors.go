@@ -92,6 +92,10 @@ func (x *exchange) writeError(code, message string, status int) {
 			}
 		}
 	}
+	formed := code
+	if s != nil && s.Protocol == api.RPCCBOR {
+		code = s.Class(code)
+	}
 	var table map[string]spelling
 	switch env {
 	case xmlEnvelope:
@@ -114,6 +118,9 @@ func (x *exchange) writeError(code, message string, status int) {
 		status = http.StatusBadRequest
 	}
 	h := x.w.Header()
+	if s != nil && s.Protocol == api.RPCCBOR && x.r.Header.Get("X-Amzn-Query-Mode") == "true" {
+		h.Set("X-Amzn-Query-Error", formed+";"+blame(status))
+	}
 	var b []byte
 	switch env {
 	case xmlEnvelope:
@@ -130,7 +137,7 @@ func (x *exchange) writeError(code, message string, status int) {
 		}
 	case cborEnvelope:
 		h.Set("Content-Type", "application/cbor")
-		h.Set("Smithy-Protocol", "rpc-v2-cbor")
+		h.Set("Smithy-Protocol", rpcCBOR)
 		b = cborError(code, message)
 	case textEnvelope:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -156,17 +163,21 @@ func jsonError(code, message string) []byte {
 	return append(b, '}')
 }
 
-func (x *exchange) queryError(code, message string, status int) []byte {
-	kind := "Sender"
+// blame says whose mistake an error is, in the words of the query protocol.
+func blame(status int) string {
 	if status >= 500 {
-		kind = "Receiver"
+		return "Receiver"
 	}
+	return "Sender"
+}
+
+func (x *exchange) queryError(code, message string, status int) []byte {
 	b := []byte("<ErrorResponse")
 	if s := x.route.service; s != nil {
 		b = append(b, ` xmlns="`...)
 		b = append(api.AppendXMLText(b, s.Namespace), '"')
 	}
-	b = append(b, "><Error><Type>"+kind+"</Type><Code>"...)
+	b = append(b, "><Error><Type>"+blame(status)+"</Type><Code>"...)
 	b = api.AppendXMLText(b, code)
 	b = append(b, "</Code><Message>"...)
 	b = api.AppendXMLText(b, message)
@@ -185,14 +196,7 @@ func (x *exchange) s3Error(code, message string) []byte {
 
 // cborError is a map of two texts.
 func cborError(code, message string) []byte {
-	b := []byte{0xa2}
-	for _, text := range []string{"__type", code, "message", message} {
-		if n := len(text); n < 24 {
-			b = append(b, 0x60|byte(n))
-		} else {
-			b = append(b, 0x79, byte(n>>8), byte(n))
-		}
-		b = append(b, text...)
-	}
-	return b
+	b := api.AppendCBORText(api.AppendCBORMap(nil, 2), "__type")
+	b = api.AppendCBORText(api.AppendCBORText(b, code), "message")
+	return api.AppendCBORText(b, message)
 }

@@ -25,6 +25,7 @@ const (
 	toJSON
 	toForm
 	toREST
+	toCBOR
 )
 
 // shape of refusals for requests that belong to no service of ours.
@@ -97,10 +98,9 @@ func (x *exchange) find() route {
 	if target := r.Header.Get("X-Amz-Target"); target != "" && scope != "s3" {
 		return d.byTargetHeader(r, target, rt)
 	}
-	// (3) CloudWatch of current SDKs, which is not offered.
-	if r.Header.Get("Smithy-Protocol") == "rpc-v2-cbor" {
-		rt.envelope, rt.err = cborEnvelope, unknown("The operation %s", r.URL.Path)
-		return rt
+	// (3) CloudWatch of current SDKs.
+	if r.Header.Get("Smithy-Protocol") == rpcCBOR {
+		return d.byRPCPath(r, rt)
 	}
 	// (4) The credential scope.
 	if scope != "" {
@@ -180,6 +180,31 @@ func (d *Door) byTargetHeader(r *http.Request, target string, rt route) route {
 		}
 		rt.to = toJSON
 	}
+	return rt
+}
+
+// rpcCBOR is what the header Smithy-Protocol says of requests and answers in CBOR.
+const rpcCBOR = "rpc-v2-cbor"
+
+// byRPCPath routes POST /service/NAME/operation/OPERATION, where NAME is what the services
+// call their target.
+func (d *Door) byRPCPath(r *http.Request, rt route) route {
+	rt.envelope = cborEnvelope
+	parts := strings.Split(r.URL.Path, "/")
+	if len(parts) != 5 || parts[1] != "service" || parts[3] != "operation" || r.Method != http.MethodPost {
+		rt.err = unknown("%s %.100s", r.Method, r.URL.Path)
+		return rt
+	}
+	s := d.byTarget[parts[2]]
+	if s == nil || s.Protocol != api.RPCCBOR {
+		rt.err = unknown("The service %.100s", parts[2])
+		return rt
+	}
+	if rt.service, rt.op = s, s.Operations[parts[4]]; rt.op == nil {
+		rt.err = unknown("The operation %.100s of %s", parts[4], s.ID)
+		return rt
+	}
+	rt.to = toCBOR
 	return rt
 }
 

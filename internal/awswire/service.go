@@ -1,7 +1,9 @@
 package awswire
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -36,7 +38,7 @@ func keep(b *[]byte) {
 	}
 }
 
-// serveService answers a JSON, query or rest-json request in the order of W-20: it is routed, now
+// serveService answers a request of a service with a table of operations in the order of W-20: it is routed, now
 // it is authenticated, decoded, checked, and answered by its room.
 func (x *exchange) serveService() {
 	s := x.route.service
@@ -63,8 +65,11 @@ func (x *exchange) serveService() {
 		*out, err = x.serveForm(*in, (*out)[:0])
 	case toREST:
 		*out, status, err = x.serveREST(*in, (*out)[:0])
+	case toCBOR:
+		h.Set("Smithy-Protocol", rpcCBOR)
+		*out, err = x.serveJSON(*in, (*out)[:0], s.ServeCBOR)
 	default:
-		*out, err = x.serveJSON(*in, (*out)[:0])
+		*out, err = x.serveJSON(*in, (*out)[:0], s.ServeJSON)
 	}
 	if err != nil {
 		x.refuse(err)
@@ -74,7 +79,9 @@ func (x *exchange) serveService() {
 		x.w.WriteHeader(status)
 		return
 	}
-	h.Set("Content-Type", x.contentType())
+	if x.route.to != toCBOR || len(*out) > 0 { // no output has no form
+		h.Set("Content-Type", x.contentType())
+	}
 	h.Set("Content-Length", strconv.Itoa(len(*out)))
 	x.w.WriteHeader(status)
 	x.w.Write(*out)
@@ -95,12 +102,16 @@ func (x *exchange) serveREST(body, dst []byte) ([]byte, int, error) {
 	return a.Body, a.Status, nil
 }
 
-func (x *exchange) serveJSON(body, dst []byte) ([]byte, error) {
+// serveJSON answers a request whose body is the whole input.
+func (x *exchange) serveJSON(body, dst []byte, serve func(context.Context, *api.Operation, []byte, []byte) ([]byte, error)) ([]byte, error) {
 	ctx, err := x.authenticate(x.route.service.Scope, body)
 	if err != nil {
 		return dst, err
 	}
-	return x.route.service.ServeJSON(ctx, x.route.op, body, dst)
+	if body, err = x.unpack(body); err != nil {
+		return dst, err
+	}
+	return serve(ctx, x.route.op, body, dst)
 }
 
 func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
@@ -138,7 +149,7 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return b, nil
 	}
-	limit := cmp.Or(x.route.opBody(), x.route.service.MaxBody, MaxBody)
+	limit := x.limit()
 	defer x.hurry()()
 	if n := x.r.ContentLength; n > limit {
 		return b, x.tooLarge(limit)
@@ -164,6 +175,29 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 		}
 	}
 }
+
+// unpack gives the input of a body that was compressed, as the clients of CloudWatch send large
+// ones. The limit of the body is that of the input too.
+func (x *exchange) unpack(body []byte) ([]byte, error) {
+	if x.route.service.Protocol != api.RPCCBOR || x.r.Header.Get("Content-Encoding") != "gzip" {
+		return body, nil
+	}
+	limit := x.limit()
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(z, limit+1))
+	}
+	if err != nil {
+		return nil, fault.New("SerializationException", "The request body is not gzip, as its Content-Encoding says")
+	}
+	if int64(len(body)) > limit {
+		return nil, x.tooLarge(limit)
+	}
+	return body, nil
+}
+
+// limit is the largest body of the request.
+func (x *exchange) limit() int64 { return cmp.Or(x.route.opBody(), x.route.service.MaxBody, MaxBody) }
 
 // tooLarge refuses a body, and reads over the rest of it so that the client gets to
 // read the refusal on this connection.
@@ -201,13 +235,16 @@ func (x *exchange) refuse(err error) {
 
 // contentType is that of the service's answers.
 func (x *exchange) contentType() string {
+	if x.route.envelope == cborEnvelope {
+		return "application/cbor"
+	}
 	if s := x.route.service; s != nil {
 		switch s.Protocol {
 		case api.Query:
 			return "text/xml"
 		case api.RESTJSON:
 			return "application/json"
-		case api.JSON10:
+		case api.JSON10, api.RPCCBOR:
 			return "application/x-amz-json-1.0"
 		}
 		return "application/x-amz-json-1.1"

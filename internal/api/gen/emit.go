@@ -367,6 +367,8 @@ func (e *emitter) protocol() string {
 		return "Query"
 	case "rest-json":
 		return "RESTJSON"
+	case "smithy-rpc-v2-cbor":
+		return "RPCCBOR"
 	}
 	return "JSON" + strings.ReplaceAll(e.JSONVersion, ".", "")
 }

@@ -17,7 +17,7 @@ type model struct {
 	Service      string
 	ServiceID    string
 	APIVersion   string
-	Protocol     string // "json", "query" or "rest-json"
+	Protocol     string // "json", "query", "rest-json" or "smithy-rpc-v2-cbor"
 	JSONVersion  string
 	TargetPrefix string
 	SigningName  string
