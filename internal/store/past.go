@@ -65,7 +65,7 @@ func (tx *Tx) InsertPast(ctx context.Context, id string, list []Past) error {
 		tx.insertMany(ctx, `INSERT INTO execution (`+executionColumns+`) VALUES `, executions),
 		tx.insertMany(ctx, `INSERT INTO stage_success (pipeline_id, stage, start_order) VALUES `, stages),
 		tx.insertMany(ctx, `INSERT INTO action_execution (`+runColumns+`) VALUES `, actions),
-		tx.insertMany(ctx, `INSERT INTO rule_execution (`+ruleColumns+`) VALUES `, rules),
+		tx.insertMany(ctx, `INSERT INTO rule_execution (`+runColumns+`) VALUES `, rules),
 		tx.insertMany(ctx, `INSERT INTO job (`+jobRowColumns+`) VALUES `, jobs),
 	)
 }

@@ -260,28 +260,21 @@ func (tx *Tx) saveRun(ctx context.Context, id string, seq int64, run *engine.Act
 		return err
 	}
 	if run.Place != "" {
-		_, err = tx.exec(ctx, `INSERT INTO rule_execution (`+ruleColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+		_, err = tx.exec(ctx, `INSERT INTO rule_execution (`+runColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (pipeline_id, id) DO UPDATE SET doc = excluded.doc`, row...)
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO action_execution (`+runColumns+`) VALUES ($1, $2, $3, $4, $5)
+	_, err = tx.exec(ctx, `INSERT INTO action_execution (`+runColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (pipeline_id, number) DO UPDATE SET doc = excluded.doc`, row...)
 	return err
 }
 
-const (
-	runColumns  = `pipeline_id, number, execution_id, started, doc`
-	ruleColumns = runColumns + `, id`
-)
+const runColumns = `pipeline_id, number, execution_id, started, doc, id`
 
 // runRow is the row of a run of an action, or of a rule.
 func (tx *Tx) runRow(id string, run *engine.ActionRun) ([]any, error) {
 	doc, err := tx.writeRun(run)
-	row := []any{id, run.Number, string(run.Execution), micros(run.Started), string(doc)}
-	if run.Place != "" {
-		row = append(row, string(run.ID))
-	}
-	return row, err
+	return []any{id, run.Number, string(run.Execution), micros(run.Started), string(doc), string(run.ID)}, err
 }
 
 // DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68).
