@@ -54,12 +54,12 @@ func TestClockJumps(t *testing.T) {
 		set(jump)
 		var did []types.ActionExecutionDetail
 		within(t, 3*time.Minute, "the end of an execution after a jump to "+jump, func() bool {
-			list, err := s.pipelines.ListActionExecutions(t.Context(), &codepipeline.ListActionExecutionsInput{PipelineName: new("p"),
-				Filter: &types.ActionExecutionFilter{PipelineExecutionId: out.PipelineExecutionId}})
+			e, err := s.pipelines.GetPipelineExecution(t.Context(), &codepipeline.GetPipelineExecutionInput{PipelineName: new("p"), PipelineExecutionId: out.PipelineExecutionId})
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := s.pipelines.GetPipelineExecution(t.Context(), &codepipeline.GetPipelineExecutionInput{PipelineName: new("p"), PipelineExecutionId: out.PipelineExecutionId})
+			list, err := s.pipelines.ListActionExecutions(t.Context(), &codepipeline.ListActionExecutionsInput{PipelineName: new("p"),
+				Filter: &types.ActionExecutionFilter{PipelineExecutionId: out.PipelineExecutionId}})
 			if err != nil {
 				t.Fatal(err)
 			}
