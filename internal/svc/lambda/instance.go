@@ -40,7 +40,9 @@ type instance struct {
 	tail    tail
 	session runner.Session
 	server  *http.Server
-	stop    context.CancelFunc
+	// mark is the part of the Runtime API's address that only the process is told.
+	mark string
+	stop context.CancelFunc
 
 	// events gives the runtime its next invocation.
 	events chan *invocation
@@ -74,7 +76,7 @@ func (r *Room) start(ctx context.Context, v *version, key string) (_ *instance, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRole, err)
 	}
-	i := &instance{room: r, v: v, key: key, born: time.Now(), events: make(chan *invocation, 1), gone: make(chan struct{}), broken: make(chan struct{})}
+	i := &instance{room: r, v: v, key: key, mark: randomHex(16), born: time.Now(), events: make(chan *invocation, 1), gone: make(chan struct{}), broken: make(chan struct{})}
 	if i.work, err = r.folder(); err != nil {
 		return nil, err
 	}
@@ -96,12 +98,12 @@ func (r *Room) start(ctx context.Context, v *version, key string) (_ *instance, 
 	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go i.server.Serve(listener)
 	stream := time.Now().UTC().Format("2006/01/02/") + "[" + versionText(v.Number) + "]" + randomHex(16)
-	i.log = logstream.New(ctx, cfg, v.logGroup(), stream, []string{keys.SecretAccessKey, keys.SessionToken})
+	i.log = logstream.New(ctx, cfg, v.logGroup(), stream, []string{keys.SecretAccessKey, keys.SessionToken, i.mark})
 	i.tail.to = i.log
-	i.tail.hide(keys.SecretAccessKey, keys.SessionToken)
+	i.tail.hide(keys.SecretAccessKey, keys.SessionToken, i.mark)
 	view := r.deps.Runner.Path(i.work)
 	i.session, err = r.deps.Runner.Start(ctx, runner.Spec{ID: v.Name, Workspace: i.work, Output: &i.tail, Grace: 100 * time.Millisecond,
-		Env: i.environment(keys, view, listener.Addr().String(), stream)})
+		Env: i.environment(keys, view, listener.Addr().String()+"/"+i.mark, stream)})
 	if err != nil {
 		i.log.Close()
 		return nil, err

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,9 +19,13 @@ const (
 	bodyTime = 30 * time.Second
 )
 
-// ServeHTTP is the Runtime API for the one process of the instance. (N-16)
+// ServeHTTP is the Runtime API for the one process of the instance (N-16). Other processes of the
+// machine reach the port too: who cannot name the mark, which only that process is told, gets
+// nothing, for an event may hold credentials.
 func (i *instance) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	what, ok := strings.CutPrefix(req.URL.Path, runtimePath)
+	mark, rest, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/")
+	what, ok := strings.CutPrefix("/"+rest, runtimePath)
+	ok = ok && subtle.ConstantTimeCompare([]byte(mark), []byte(i.mark)) == 1
 	switch {
 	case !ok:
 	case req.Method == http.MethodGet && what == "invocation/next":

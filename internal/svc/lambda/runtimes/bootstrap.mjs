@@ -5,12 +5,12 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const env = process.env;
-const [host, port] = env.AWS_LAMBDA_RUNTIME_API.split(":");
+const [host, port, mark] = env.AWS_LAMBDA_RUNTIME_API.split(/[:/]/);
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 function call(method, what, body, headers = {}) {
   return new Promise((resolve, reject) => {
-    const options = { host, port, method, agent, path: "/2018-06-01/runtime/" + what, headers };
+    const options = { host, port, method, agent, path: `/${mark}/2018-06-01/runtime/${what}`, headers };
     if (body !== undefined) options.headers = { ...headers, "Content-Length": Buffer.byteLength(body) };
     const request = http.request(options, (answer) => {
       const parts = [];

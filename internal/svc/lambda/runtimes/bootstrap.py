@@ -8,8 +8,8 @@ import sys
 import time
 import traceback
 
-HOST = os.environ["AWS_LAMBDA_RUNTIME_API"]
-BASE = "/2018-06-01/runtime/"
+HOST, _, MARK = os.environ["AWS_LAMBDA_RUNTIME_API"].partition("/")
+BASE = f"/{MARK}/2018-06-01/runtime/"
 
 
 class Context:
