@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"sync"
 	"time"
+
+	"penstock/internal/pipeline"
 )
 
 // AuditRecord is one record of the audit log. Doc is all that counts; the rest of it is there to
@@ -111,11 +114,16 @@ func (tx *Tx) Note(name string, value any) {
 	tx.facts[name] = value
 }
 
-// noteDefinition notes which version of a structure was stored. The digest is of the JSON text,
-// with its secrets.
-func (tx *Tx) noteDefinition(version int, text []byte) {
+// NoteDefinition notes which version of a structure was stored, with the digest of its JSON text.
+// The secrets of d must be masked: a digest of a short secret tells it to who tries all of them.
+func (tx *Tx) NoteDefinition(d *pipeline.Declaration) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
 	sum := sha256.Sum256(text)
-	tx.Note("definition", map[string]any{"versionBefore": version - 1, "versionAfter": version, "sha256": hex.EncodeToString(sum[:])})
+	tx.Note("definition", map[string]any{"versionBefore": d.Version - 1, "versionAfter": d.Version, "sha256": hex.EncodeToString(sum[:])})
+	return nil
 }
 
 // PutAudit stores a record that is not sealed, or nothing if its ID is there. One that is under

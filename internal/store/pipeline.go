@@ -78,7 +78,6 @@ func (tx *Tx) InsertVersion(ctx context.Context, id string, d *pipeline.Declarat
 	if err != nil {
 		return err
 	}
-	tx.noteDefinition(d.Version, text)
 	sealed, err := tx.seal(Secret(text), "declaration", id, strconv.Itoa(d.Version))
 	if err != nil {
 		return err

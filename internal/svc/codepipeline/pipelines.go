@@ -60,7 +60,7 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 			}
 		}
 		stored = pipeline.Mask(stored, catalogue)
-		return nil
+		return tx.NoteDefinition(stored)
 	})
 	if err != nil {
 		return nil, err
@@ -213,7 +213,7 @@ func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) 
 			return err
 		}
 		stored = pipeline.Mask(d, catalogue)
-		return nil
+		return tx.NoteDefinition(stored)
 	})
 	if err != nil {
 		return nil, err
