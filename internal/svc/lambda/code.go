@@ -54,7 +54,7 @@ func (r *Room) take(ctx context.Context, v *version, c code) error {
 	case len(c.zip) > maxZip:
 		return fault.New("RequestTooLargeException", "The ZIP file has %d bytes; in a request at most %d are allowed. Put it into a bucket and name it by S3Bucket and S3Key.", len(c.zip), maxZip)
 	}
-	dir, err := r.folder()
+	dir, err := r.folder(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,13 @@ func (r *Room) object(ctx context.Context, c code) (io.ReadCloser, error) {
 	return out.Body, nil
 }
 
-// folder makes a folder of work.
-func (r *Room) folder() (string, error) {
+// folder makes a folder of work, once what the last life left is cleared away.
+func (r *Room) folder(ctx context.Context) (string, error) {
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	if err := os.MkdirAll(r.deps.Work, 0o711); err != nil {
 		return "", err
 	}

@@ -77,7 +77,7 @@ func (r *Room) start(ctx context.Context, v *version, key string) (_ *instance, 
 		return nil, fmt.Errorf("%w: %w", errRole, err)
 	}
 	i := &instance{room: r, v: v, key: key, mark: randomHex(16), born: time.Now(), events: make(chan *invocation, 1), gone: make(chan struct{}), broken: make(chan struct{})}
-	if i.work, err = r.folder(); err != nil {
+	if i.work, err = r.folder(ctx); err != nil {
 		return nil, err
 	}
 	defer func() {
