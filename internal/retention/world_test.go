@@ -15,6 +15,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/retention"
 	"penstock/internal/store"
+	"penstock/internal/store/storetest"
 )
 
 const (
@@ -87,7 +88,7 @@ func (w *world) pass(d time.Duration) {
 // open opens the database, again if it is open: nothing is remembered but rows.
 func (w *world) open() {
 	w.close()
-	db, err := store.Open(w.ctx, store.Config{URL: w.url, Clock: w.clock, Durability: store.Off, MaxConns: 2})
+	db, err := store.Open(w.ctx, store.Config{URL: w.url, Clock: w.clock, Durability: store.Off, MaxConns: 2, Keys: storetest.Keys()})
 	if err != nil {
 		w.Fatalf("%v", err)
 	}
