@@ -166,6 +166,7 @@ func (a *App) startLoops(ctx context.Context) {
 	run("codebuild", a.rooms.codebuild.Run)
 	run("conductor", a.rooms.conductor.Run)
 	run("events", a.rooms.events.Run)
+	run("cloudwatch", a.rooms.cloudwatch.Run)
 	run("notifications", a.rooms.notifications.Run)
 	run("lambda", a.rooms.lambda.Run)
 	run("sns", a.rooms.sns.Run)

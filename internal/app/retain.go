@@ -14,6 +14,7 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/retention"
 	"penstock/internal/store"
+	"penstock/internal/svc/cloudwatch"
 	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/sns"
@@ -33,6 +34,8 @@ func (a *App) newKeeper() *retention.Keeper {
 		{Kind: store.Revisions, Keep: a.db.History()},
 		{Kind: store.PendingSubscriptions, Keep: sns.ConfirmTime},
 		{Kind: store.CompleteBuilds, Keep: codebuild.KeepBuilds},
+		{Kind: store.MetricData, Keep: cloudwatch.KeepData},
+		{Kind: store.SilentMetrics, Keep: cloudwatch.KeepData},
 	}})
 }
 

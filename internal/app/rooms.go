@@ -13,6 +13,7 @@ import (
 
 	"penstock/internal/api"
 	cloudtrailapi "penstock/internal/api/cloudtrail"
+	cloudwatchapi "penstock/internal/api/cloudwatch"
 	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
 	codepipelineapi "penstock/internal/api/codepipeline"
@@ -33,6 +34,7 @@ import (
 	"penstock/internal/retention"
 	"penstock/internal/store"
 	"penstock/internal/svc/cloudtrail"
+	"penstock/internal/svc/cloudwatch"
 	"penstock/internal/svc/codebuild"
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
@@ -63,6 +65,7 @@ type rooms struct {
 	conductor  *conductor.Conductor
 	worker     *worker.Worker
 	cloudtrail *cloudtrail.Room
+	cloudwatch *cloudwatch.Room
 	changes    *changes
 	poller     *poller
 	keeper     *retention.Keeper
@@ -78,6 +81,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		return nil, err
 	}
 	r := &rooms{
+		cloudwatch:    cloudwatch.New(cloudwatch.Deps{DB: a.db, Log: a.log}),
 		events:        events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Log: a.log}),
 		notifications: notifications.New(notifications.Deps{DB: a.db, AWS: a.calls.forNotification, Log: a.log}),
 		sns:           sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Mail: mailer, Log: a.log}),
@@ -147,6 +151,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 		cloudtrailapi.New(r.cloudtrail),
+		cloudwatchapi.New(r.cloudwatch),
 	)
 	for _, s := range r.services {
 		s.Around = r.cloudtrail.Around

@@ -23,17 +23,22 @@ const (
 	PendingSubscriptions
 	// CompleteBuilds are builds that are over, by when they started.
 	CompleteBuilds
+	// MetricData are the data of metrics, by their minute.
+	MetricData
+	// SilentMetrics are metrics, by the newest minute they have data of.
+	SilentMetrics
 )
 
 // String names the kind in logs.
 func (p Perishable) String() string {
-	return [...]string{"ended jobs", "start tokens", "webhook deliveries", "source revisions", "pending subscriptions", "builds"}[p]
+	return [...]string{"ended jobs", "start tokens", "webhook deliveries", "source revisions", "pending subscriptions", "builds", "metric data", "metrics"}[p]
 }
 
 // Perish removes up to limit of the oldest rows of a kind that are from before the time, and
 // says how many it did.
 func (tx *Tx) Perish(ctx context.Context, kind Perishable, before time.Time, limit int) (int, error) {
 	var query string
+	from := micros(before)
 	switch kind {
 	case EndedJobs:
 		query = `DELETE FROM job WHERE id IN (SELECT id FROM job WHERE ended > 0 AND ended < $1 ORDER BY ended LIMIT $2)`
@@ -47,10 +52,14 @@ func (tx *Tx) Perish(ctx context.Context, kind Perishable, before time.Time, lim
 		query = `DELETE FROM sns_subscription WHERE id IN (SELECT id FROM sns_subscription WHERE confirmed = 0 AND asked < $1 ORDER BY asked LIMIT $2)`
 	case CompleteBuilds:
 		query = `DELETE FROM codebuild_build WHERE (account, region, id) IN (SELECT account, region, id FROM codebuild_build WHERE complete = 1 AND started < $1 ORDER BY started LIMIT $2)`
+	case MetricData:
+		query, from = `DELETE FROM metric_minute WHERE (metric, minute, unit) IN (SELECT metric, minute, unit FROM metric_minute WHERE minute < $1 ORDER BY minute LIMIT $2)`, MinuteOf(before)
+	case SilentMetrics:
+		query, from = `DELETE FROM metric WHERE id IN (SELECT id FROM metric WHERE seen < $1 ORDER BY seen LIMIT $2)`, MinuteOf(before)
 	default:
 		return 0, fmt.Errorf("store: unknown kind of rows %d", int(kind))
 	}
-	n, err := tx.exec(ctx, query, micros(before), limit)
+	n, err := tx.exec(ctx, query, from, limit)
 	return int(n), err
 }
 

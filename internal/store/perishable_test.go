@@ -41,6 +41,13 @@ func TestPerish(t *testing.T) {
 			store.CompleteBuilds: {"codebuild_build", func(ctx context.Context, tx *store.Tx, id string) error {
 				return tx.AddCodeBuildBuild(ctx, store.CodeBuildBuild{Account: "1", Region: "r", ID: id, Started: tx.Now(), Complete: true, Doc: "{}"})
 			}},
+			store.MetricData: {"metric_minute", func(ctx context.Context, tx *store.Tx, id string) error {
+				return tx.AddMinute(ctx, id, store.Minute{Minute: store.MinuteOf(tx.Now()), Samples: 1})
+			}},
+			store.SilentMetrics: {"metric", func(ctx context.Context, tx *store.Tx, id string) error {
+				_, err := tx.AddMetric(ctx, store.Metric{Name: id}, store.MinuteOf(tx.Now()))
+				return err
+			}},
 		}
 		// What must stay whatever its age.
 		inTx(t, db, func(ctx context.Context, tx *store.Tx) error {

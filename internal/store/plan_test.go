@@ -22,12 +22,13 @@ var wholeReads = map[string]string{
 	"UPDATE job SET lease_until = 0 WHERE status":            "once a start: the jobs that a server holds, by an index of nothing else",
 	"SELECT id, account, region, name, description, default_branch, kms_key, tags, created, modified FROM codecommit_repository;": "once a start: every repository",
 	"SELECT arn, account, region, name, provider_type, host_arn, status, git_url":                                                 "every few seconds: the connections, of which an account may have few",
-	"DELETE FROM timer WHERE pipeline_id":                     "when a pipeline is deleted: the timers of what is under way; an index would cost every action",
-	"SELECT name, created, modified FROM codebuild_project":   "sorts the projects of an account by a time, of which it may have few",
-	"SELECT account, region, id, project, started, complete":  "sorts the builds that a server runs now",
-	"SELECT DISTINCT region FROM codecommit_repository WHERE": "sorts the repositories of one name",
-	"SELECT k.id, k.account, u.name, k.secret, k.active":      "sorts the keys of a user, who has two",
-	"SELECT id, account, user_name, service, client, digest":  "sorts the credentials of a user, who has few",
+	"DELETE FROM timer WHERE pipeline_id":                       "when a pipeline is deleted: the timers of what is under way; an index would cost every action",
+	"SELECT name, created, modified FROM codebuild_project":     "sorts the projects of an account by a time, of which it may have few",
+	"SELECT account, region, id, project, started, complete":    "sorts the builds that a server runs now",
+	"SELECT DISTINCT region FROM codecommit_repository WHERE":   "sorts the repositories of one name",
+	"SELECT k.id, k.account, u.name, k.secret, k.active":        "sorts the keys of a user, who has two",
+	"SELECT period, unit, SUM(samples), SUM(total), MIN(least)": "groups what one metric has in a time, of which 15 days are kept",
+	"SELECT id, account, user_name, service, client, digest":    "sorts the credentials of a user, who has few",
 }
 
 // Every statement finds its rows by an index and has them in the order it needs, on both
