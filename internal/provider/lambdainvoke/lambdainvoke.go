@@ -51,14 +51,15 @@ type (
 		Data      data   `json:"data"`
 	}
 	data struct {
-		ActionConfiguration struct {
-			Configuration map[string]string `json:"configuration"`
-		} `json:"actionConfiguration"`
+		ActionConfiguration configuration  `json:"actionConfiguration"`
 		InputArtifacts      []artifact     `json:"inputArtifacts"`
 		OutputArtifacts     []artifact     `json:"outputArtifacts"`
 		ArtifactCredentials *credentials   `json:"artifactCredentials,omitempty"`
 		ContinuationToken   string         `json:"continuationToken,omitempty"`
 		EncryptionKey       *encryptionKey `json:"encryptionKey,omitempty"`
+	}
+	configuration struct {
+		Configuration map[string]string `json:"configuration"`
 	}
 	artifact struct {
 		Location location `json:"location"`
@@ -90,12 +91,9 @@ func (Provider) Run(ctx context.Context, j provider.Job) provider.Result {
 	e := event{job{ID: j.ID, AccountID: j.Account, Data: data{
 		InputArtifacts: artifacts(j.Inputs), OutputArtifacts: artifacts(j.Outputs), ContinuationToken: j.ContinuationToken,
 	}}}
-	if len(j.Inputs)+len(j.Outputs) > 0 { // S-310
-		keys, err := j.Env.Credentials(ctx)
-		if err != nil {
-			return provider.Failed(pipeline.SystemUnavailable, "Could not make the credentials for the artifacts of '%s': %v", j.Action, err)
-		}
-		e.Job.Data.ArtifactCredentials = &credentials{keys.SecretAccessKey, keys.SessionToken, keys.AccessKeyID}
+	var failed *provider.Result
+	if e.Job.Data.ArtifactCredentials, failed = keys(ctx, j); failed != nil {
+		return *failed
 	}
 	e.Job.Data.ActionConfiguration.Configuration = j.Configuration
 	if k := j.EncryptionKey; k != nil && k.ID != "" {
@@ -123,4 +121,17 @@ func artifacts(list []pipeline.Artifact) []artifact {
 		out = append(out, one)
 	}
 	return out
+}
+
+// keys makes the credentials for the artifacts of a job, or gives the failure; nil if the job
+// has no artifacts (S-310).
+func keys(ctx context.Context, j provider.Job) (*credentials, *provider.Result) {
+	if len(j.Inputs)+len(j.Outputs) == 0 {
+		return nil, nil
+	}
+	k, err := j.Env.Credentials(ctx)
+	if err != nil {
+		return nil, new(provider.Failed(pipeline.SystemUnavailable, "Could not make the credentials for the artifacts of '%s': %v", j.Action, err))
+	}
+	return &credentials{k.SecretAccessKey, k.SessionToken, k.AccessKeyID}, nil
 }
