@@ -31,6 +31,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 	"penstock/internal/provider/all"
+	"penstock/internal/provider/lambdainvoke"
 	"penstock/internal/retention"
 	"penstock/internal/store"
 	"penstock/internal/svc/cloudtrail"
@@ -115,7 +116,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		return nil, err
 	}
 	r.lambda = a.newLambda(run)
-	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Env: a.env, Node: node(), Log: a.log})
+	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Execute: lambdainvoke.Execute, Env: a.env, Node: node(), Log: a.log})
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
 	}

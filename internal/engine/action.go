@@ -221,12 +221,13 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 	d := st.s.Attached.Definitions[e.Version]
 	run.Job, run.JobNumber = pipeline.JobID(st.id()), run.JobNumber+1
 	store, _ := pipeline.ArtifactBucket(d, run.Region)
+	typ, _ := st.s.Attached.Catalogue(run.Type)
 	job := Job{
 		ID: run.Job, Run: run.ID, Execution: e.ID, Number: run.JobNumber, Type: run.Type,
 		PipelineARN: st.s.ARN(), Pipeline: st.s.Name, Version: e.Version, Stage: run.Stage, Action: run.Action,
 		Account: st.s.Account, Region: run.Region, RoleARN: run.RoleARN, PipelineRoleARN: d.RoleARN,
 		Configuration: run.Resolved, Script: run.Script, Inputs: run.Inputs, Outputs: run.Outputs, EncryptionKey: store.EncryptionKey,
-		Token: token, Approval: run.Token, Deadline: run.Deadline,
+		Token: token, Approval: run.Token, Function: typ.Function, Deadline: run.Deadline,
 	}
 	if home, _ := pipeline.ArtifactBucket(d, st.s.Region); home.Location != store.Location { // S-292
 		job.Home = &home
@@ -240,7 +241,7 @@ func (st *step) startJob(e *Execution, run *ActionRun, token string, at time.Tim
 		}
 	}
 	st.effect(StartJob{Job: job, NotBefore: at})
-	if typ, ok := st.s.Attached.Catalogue(run.Type); ok && typ.Silence > 0 { // S-325: from each job on
+	if typ.Silence > 0 { // S-325: from each job on
 		run.ReportBy = at.Add(typ.Silence)
 		st.effect(Wake{Run: run.ID, At: run.due()})
 	}

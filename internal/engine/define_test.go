@@ -20,6 +20,8 @@ func catalogue(id pipeline.ActionTypeID) (pipeline.ActionType, bool) {
 		t.Timeout = 0
 	case "function":
 		t.Timeout, t.Silence = 24*time.Hour, 20*time.Minute
+	case "executor":
+		t.Function = "arn:function"
 	case "worker":
 		t.Timeout = 24 * time.Hour
 		t.Properties = []pipeline.Property{{Name: "job", Required: true}}

@@ -236,6 +236,8 @@ type Job struct {
 	Token   string           `json:"continuationToken,omitempty"`
 	// Approval is the token of the request that the job is to publish (S-229).
 	Approval string `json:"approvalToken,omitempty"`
+	// Function is the ARN of the function that does the job, if its type has one (S-321).
+	Function string `json:"function,omitempty"`
 	// Deadline is when the whole action times out (S-316).
 	Deadline time.Time `json:"deadline"`
 }

@@ -84,6 +84,9 @@ func (p *player) startedJob(e StartJob) string {
 	if d := e.NotBefore.Sub(p.now); d > 0 {
 		line += " after=" + d.String()
 	}
+	if e.Function != "" {
+		line += " by " + e.Function
+	}
 	for _, k := range slices.Sorted(maps.Keys(e.Configuration)) {
 		value := strings.ReplaceAll(e.Configuration[k], string(e.Execution), "ID-OF-"+p.names[e.Execution])
 		if len(value) > 100 {

@@ -19,6 +19,9 @@ type ActionType struct {
 	// Silence ends an action of this type as Failed when its job tells nothing for so long; zero
 	// for types of which nothing need be heard before their timeout (S-325).
 	Silence time.Duration `json:"silence,omitempty"`
+	// Function is the ARN of the function of Lambda that does the work of a type declared with an
+	// executor of the type Lambda, and empty for every other (S-321).
+	Function string `json:"function,omitempty"`
 	// V2Only types need a pipeline of type V2 (S-17).
 	V2Only bool `json:"v2Only,omitempty"`
 	// Unavailable says why no action of this type can run on this server yet; such a type is

@@ -64,6 +64,8 @@ type Job struct {
 	Trigger pipeline.Trigger
 	// ContinuationToken is what the job before this one gave to Continue (S-312).
 	ContinuationToken string
+	// Function is the ARN of the function that is the executor of the action type (S-321).
+	Function string
 	// Deadline is when the action times out.
 	Deadline time.Time
 	Env      Env
@@ -115,13 +117,17 @@ type Result struct {
 	Elsewhere bool
 	// Error says why the action failed.
 	Error *pipeline.ErrorDetails
-	// Continue is a token for the next job of the same action (S-312), due After from now.
+	// Continue is a token for the next job of the same action (S-312), due After from now; an
+	// After that is not zero alone asks for a next job without a token.
 	Continue string
 	After    time.Duration
 	// OutputVariables and Revision belong to success.
 	OutputVariables map[string]string
 	Revision        *pipeline.Revision
 }
+
+// Continues says whether another job of the same action comes after this one.
+func (r Result) Continues() bool { return r.Continue != "" || r.After > 0 }
 
 // Wait returns when the channel is closed, the time is over or ctx has ended.
 func Wait(ctx context.Context, changed <-chan struct{}, max time.Duration) {

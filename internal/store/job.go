@@ -31,6 +31,17 @@ type JobRow struct {
 	Client string
 }
 
+// FunctionQueue is the line of the jobs that are done by the function of their type, whatever
+// the type and the account: a server takes them all (S-321).
+const FunctionQueue = "function"
+
+func queueOf(j engine.Job) string {
+	if j.Function != "" {
+		return FunctionQueue
+	}
+	return Queue(j.Account, j.Region, j.Type)
+}
+
 // Queue names the line a job of a type waits in. Custom types are lines of an account and Region.
 func Queue(account, region string, id pipeline.ActionTypeID) string {
 	q := id.Owner + "/" + id.Category + "/" + id.Provider + "/" + id.Version
@@ -75,7 +86,7 @@ const jobRowColumns = `id, pipeline_id, execution_id, run_id, queue, query_value
 // jobRow is the row of a job that nobody holds: all columns but those of its holder, and its end.
 func (tx *Tx) jobRow(j *JobRow, query string, notBefore, since time.Time) ([]any, error) {
 	doc, err := tx.writeJob(&j.Job)
-	return []any{string(j.ID), j.PipelineID, string(j.Execution), string(j.Run), Queue(j.Account, j.Region, j.Type), query, string(j.Status),
+	return []any{string(j.ID), j.PipelineID, string(j.Execution), string(j.Run), queueOf(j.Job), query, string(j.Status),
 		micros(notBefore), micros(since), j.Fence, string(doc)}, err
 }
 

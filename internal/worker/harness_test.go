@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { storetest.Main(m, func() error { return goleak.Fin
 var (
 	built  = pipeline.ActionTypeID{Category: "Build", Owner: "AWS", Provider: "Fake", Version: "1"}
 	custom = pipeline.ActionTypeID{Category: "Build", Owner: "Custom", Provider: "Elsewhere", Version: "1"}
+	byFunc = pipeline.ActionTypeID{Category: "Test", Owner: "ThirdParty", Provider: "Scanner", Version: "1"}
 	manual = pipeline.ActionTypeID{Category: "Approval", Owner: "AWS", Provider: "Manual", Version: "1"}
 )
 
@@ -115,12 +116,14 @@ func (w *world) config(node string, log *slog.Logger, f fake) worker.Config {
 }
 
 // action is an action of the fake, or of another type by its name's first letter: X for
-// custom, M for an approval.
+// custom, M for an approval, F for a type whose executor is a function.
 func action(name string, order int) pipeline.Action {
 	a := pipeline.Action{Name: name, ActionTypeID: built, RunOrder: order}
 	switch name[0] {
 	case 'X':
 		a.ActionTypeID = custom
+	case 'F':
+		a.ActionTypeID = byFunc
 	case 'M':
 		a.ActionTypeID = manual
 	}
@@ -137,6 +140,10 @@ func (w *world) create(name string, stages ...[]pipeline.Action) {
 	}
 	w.update(func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.PutCustomActionType(ctx, "1", "r", store.CustomActionType{ActionType: pipeline.ActionType{ID: custom, Timeout: timeout}}); err != nil {
+			return err
+		}
+		if err := tx.PutDeclaredActionType(ctx, "1", "r", store.DeclaredActionType{Declaration: []byte("{}"),
+			ActionType: pipeline.ActionType{ID: byFunc, Timeout: 10 * time.Minute, Function: "arn:function"}}); err != nil {
 			return err
 		}
 		_, err := w.c.CreateTx(ctx, tx, "id of "+name, "1", "r", "seed of "+name, d, "me")

@@ -1,4 +1,4 @@
-// Package worker does jobs of built-in action types inside the server: it claims them, runs
+// Package worker does jobs of built-in action types, and those that name a function, inside the server: it claims them, runs
 // their provider and reports how it went, over the same protocol as workers elsewhere.
 package worker
 
@@ -39,6 +39,8 @@ type Config struct {
 	DB        *store.DB
 	Conductor *conductor.Conductor
 	Providers []provider.Provider
+	// Execute does the jobs that name a function (S-321); nil leaves them to others.
+	Execute func(ctx context.Context, job provider.Job) provider.Result
 	// Env makes what a job may use; it must not fail, calls made with it may.
 	Env func(ctx context.Context, job *store.JobRow) provider.Env
 	// Node names this run of the server among all that share the database: it is new at
@@ -100,6 +102,9 @@ func New(cfg Config) *Worker {
 			w.byType[t.ID] = p
 			w.queues = append(w.queues, store.Queue("", "", t.ID))
 		}
+	}
+	if cfg.Execute != nil {
+		w.queues = append(w.queues, store.FunctionQueue)
 	}
 	return w
 }
@@ -385,14 +390,18 @@ func (w *Worker) run(ctx context.Context, row *store.JobRow, env provider.Env) (
 	if failed := fetchInputs(ctx, row, env); failed != nil {
 		return *failed
 	}
-	result = w.byType[row.Type].Run(ctx, provider.Job{
+	do := w.cfg.Execute
+	if row.Function == "" {
+		do = w.byType[row.Type].Run
+	}
+	result = do(ctx, provider.Job{
 		Commands: script.Commands, Environment: script.Environment, Files: script.Files, OutputVariables: script.Variables,
 		ID: string(row.ID), ActionExecutionID: string(row.Run), ExecutionID: string(row.Execution), Type: row.Type,
 		Account: row.Account, Region: row.Region, Pipeline: row.Pipeline, PipelineARN: row.PipelineARN, Stage: row.Stage, Action: row.Action,
 		RoleARN: row.RoleARN, Configuration: row.Configuration, Inputs: row.Inputs, Outputs: row.Outputs, EncryptionKey: row.EncryptionKey,
-		Overrides: row.Overrides, Trigger: row.Trigger, ContinuationToken: row.Token, ApprovalToken: row.Approval, Deadline: row.Deadline, Env: env,
+		Overrides: row.Overrides, Trigger: row.Trigger, ContinuationToken: row.Token, ApprovalToken: row.Approval, Function: row.Function, Deadline: row.Deadline, Env: env,
 	})
-	if result.Error == nil && result.Continue == "" && !result.Elsewhere {
+	if result.Error == nil && !result.Continues() && !result.Elsewhere {
 		if failed := returnOutputs(ctx, row, env); failed != nil {
 			return *failed
 		}
@@ -406,7 +415,7 @@ func (w *Worker) finish(ctx context.Context, log *slog.Logger, row *store.JobRow
 		switch {
 		case r.Error != nil:
 			return engine.Fail{Job: ref, Result: said(r.Progress), Error: *r.Error}
-		case r.Continue != "":
+		case r.Continues():
 			return engine.Continue{Job: ref, Result: said(r.Progress), Token: r.Continue, After: r.After}
 		}
 		return engine.Succeed{Job: ref, Result: said(r.Progress), Variables: r.OutputVariables, Revision: r.Revision}

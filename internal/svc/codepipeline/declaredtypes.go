@@ -17,8 +17,8 @@ import (
 // declaredTimeout ends an action of a type that does not say its own limit (S-337).
 const declaredTimeout = time.Hour
 
-// UpdateActionType declares an action type of a third party, whose workers poll for its jobs,
-// or changes it (A-43, S-301). In AWS the first declaration is made by its support; here
+// UpdateActionType declares an action type of a third party, whose workers poll for its jobs
+// or whose function does them, or changes it (A-43, S-301, S-321). In AWS the first declaration is made by its support; here
 // nobody is to be asked.
 func (r *Room) UpdateActionType(ctx context.Context, in *api.UpdateActionTypeInput) (*api.UpdateActionTypeOutput, error) {
 	c, d := auth.From(ctx), in.ActionType
@@ -31,8 +31,11 @@ func (r *Room) UpdateActionType(ctx context.Context, in *api.UpdateActionTypeInp
 	if err := auth.Check(ctx, "codepipeline:UpdateActionType", pipeline.ActionTypeARN(c.Region, c.Account, t.ID)); err != nil {
 		return nil, err
 	}
-	if d.Executor.Type != "JobWorker" {
-		return nil, fault.New("ValidationException", "The executor of an action type is a JobWorker on this server: it has no functions to be executors of the type '%s'", d.Executor.Type)
+	if d.Executor.Type == "Lambda" { // S-321
+		if d.Executor.Configuration == nil || d.Executor.Configuration.LambdaExecutorConfiguration == nil {
+			return nil, fault.New("ValidationException", "An executor of the type Lambda needs 'executor.configuration.lambdaExecutorConfiguration' with the function's 'lambdaFunctionArn'")
+		}
+		t.Function = d.Executor.Configuration.LambdaExecutorConfiguration.LambdaFunctionArn
 	}
 	for _, p := range d.Properties {
 		t.Properties = append(t.Properties, pipeline.Property{Name: p.Name, Required: !value(p.Optional), Key: value(p.Key), Secret: value(p.NoEcho),

@@ -151,6 +151,7 @@ func TestDeclaredActionTypes(t *testing.T) {
 		}
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Properties[1].Optional = new(false) }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Executor.Type = "Lambda" }))
+		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Executor.Type, d.Executor.Configuration = "Lambda", nil }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Id.Owner = "AWS" }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Id.Category = "Compute" }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.InputArtifactDetails.MaximumCount = new(int32(11)) }))
@@ -169,5 +170,46 @@ func TestDeclaredActionTypes(t *testing.T) {
 		must(w, 0, err)
 		must(w, 0, drop(w.GetActionType(ctx, get)))
 		w.refused("AccessDeniedException", drop(w.UpdateActionType(ctx, &api.UpdateActionTypeInput{ActionType: scanner()})))
+	})
+}
+
+// S-321, P-47: the executor of a type can be a function, which GetActionType shows. Its jobs are
+// not handed to workers elsewhere, and nobody reports on them but the server that invoked it.
+func TestFunctionExecutor(t *testing.T) {
+	each(t, func(w *world) {
+		const function = "arn:aws:lambda:eu-west-1:111111111111:function:scan"
+		ctx := w.thirdParty()
+		before := w.pollThirdParty(ctx)[0].JobId
+		d := scanner()
+		d.Executor = &api.ActionTypeExecutor{Type: "Lambda", JobTimeout: new(int32(600)), Configuration: &api.ExecutorConfiguration{
+			LambdaExecutorConfiguration: &api.LambdaExecutorConfiguration{LambdaFunctionArn: function}}}
+		must(w, 0, drop(w.UpdateActionType(w.ctx, &api.UpdateActionTypeInput{ActionType: d})))
+		out, err := w.GetActionType(w.ctx, &api.GetActionTypeInput{Category: "Test", Owner: "ThirdParty", Provider: "Scanner", Version: "1"})
+		if e := must(w, out, err).ActionType.Executor; e.Type != "Lambda" || *e.JobTimeout != 600 || e.Configuration.LambdaExecutorConfiguration.LambdaFunctionArn != function {
+			w.Errorf("%+v", e)
+		}
+		// What a worker has in hand it may end; the next run is the function's.
+		details, err := w.GetThirdPartyJobDetails(ctx, &api.GetThirdPartyJobDetailsInput{JobId: before, ClientToken: secretToken})
+		must(w, 0, drop(w.AcknowledgeThirdPartyJob(ctx, &api.AcknowledgeThirdPartyJobInput{JobId: before, ClientToken: secretToken, Nonce: must(w, details, err).JobDetails.Nonce})))
+		must(w, 0, drop(w.PutThirdPartyJobFailureResult(ctx, &api.PutThirdPartyJobFailureResultInput{JobId: before, ClientToken: secretToken,
+			FailureDetails: &api.FailureDetails{Type: "JobFailed", Message: "two findings"}})))
+		must(w, 0, drop(w.RetryStageExecution(w.ctx, &api.RetryStageExecutionInput{PipelineName: "p", StageName: "Build", RetryMode: "FAILED_ACTIONS",
+			PipelineExecutionId: w.state("p").StageStates[1].LatestExecution.PipelineExecutionId})))
+		if jobs := w.pollThirdParty(ctx); len(jobs) != 0 {
+			w.Errorf("handed out: %+v", jobs)
+		}
+		var rows []*store.JobRow
+		var now time.Time
+		must(w, 0, w.DB.Update(w.ctx, func(tx *store.Tx) (err error) {
+			now = tx.Now()
+			rows, err = tx.ClaimJobs(w.ctx, []string{store.FunctionQueue}, "here", 9, time.Minute, nil, nil)
+			return err
+		}))
+		if len(rows) != 1 || rows[0].Function != function || rows[0].Deadline.Sub(now) > 10*time.Minute {
+			w.Fatalf("%+v", rows)
+		}
+		id := string(rows[0].ID)
+		w.refused("InvalidClientTokenException", drop(w.PutThirdPartyJobSuccessResult(ctx, &api.PutThirdPartyJobSuccessResultInput{JobId: id, ClientToken: secretToken})))
+		w.refused("JobNotFoundException", drop(w.PutJobSuccessResult(ctx, &api.PutJobSuccessResultInput{JobId: id})))
 	})
 }
