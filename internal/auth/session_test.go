@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"penstock/internal/auth"
+	"penstock/internal/fault"
 	"penstock/internal/policy"
 	"penstock/internal/sigv4"
 	"penstock/internal/store"
@@ -116,6 +117,37 @@ func TestCanAssumeFrom(t *testing.T) {
 		_, err = g.auth.Mint(t.Context(), auth.MintInput{RoleARN: c.to, From: c.from, SessionName: "se", InvokedBy: "codepipeline.amazonaws.com"})
 		if (err == nil) != c.want {
 			t.Errorf("mint %s from %s: %v", c.to, c.from, err)
+		}
+	}
+}
+
+// N-14: what the server does as a role without a call is asked of the role's policies.
+func TestAs(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	trust := trusts(`{"Service":"events.amazonaws.com"}`)
+	const arn = "arn:aws:events:us-east-1:000000000000:api-destination/a/1"
+	able := g.role("able", trust, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"events:InvokeApiDestination","Resource":"`+arn+`",`+
+		`"Condition":{"StringEquals":{"aws:RequestedRegion":"us-east-1"},"DateGreaterThan":{"aws:CurrentTime":"2000-01-01T00:00:00Z"}}}}`)
+	unable, foreign := g.role("unable", trust, ""), g.role("foreign", trusts(`{"Service":"codepipeline.amazonaws.com"}`), allow(`"*"`, "*"))
+	as := func(role, region, on string) error {
+		ctx, err := g.auth.As(t.Context(), region, auth.MintInput{RoleARN: role, SessionName: "events", InvokedBy: "events.amazonaws.com"})
+		if err != nil {
+			return err
+		}
+		return auth.Check(ctx, "events:InvokeApiDestination", on)
+	}
+	if err := as(able, "us-east-1", arn); err != nil {
+		t.Error(err)
+	}
+	for code, errs := range map[string][]error{
+		"AccessDeniedException": {as(able, "us-east-1", arn+"2"), as(able, "eu-west-3", arn), as(unable, "us-east-1", arn)},
+		"AccessDenied":          {as(foreign, "us-east-1", arn), as(auth.RoleARN(acct, "/", "none"), "us-east-1", arn)},
+	} {
+		for i, err := range errs {
+			if fault.Code(err) != code {
+				t.Errorf("%s %d: %v", code, i, err)
+			}
 		}
 	}
 }
