@@ -23,7 +23,8 @@ import (
 )
 
 // listener starts an HTTP endpoint that confirms subscriptions and writes what topics send it
-// to a file: the kind of each message with what its signature is worth, then its text.
+// to a file: the kind of each message with what its signature is worth, then its text. Of a
+// request with a user and a password it writes these too.
 func listener(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: listener VAR FILE")
@@ -37,6 +38,9 @@ func listener(ts *testscript.TestScript, neg bool, args []string) {
 		var m map[string]any
 		if err == nil && json.Unmarshal(body, &m) == nil && m["Type"] == "Notification" {
 			note += "MESSAGE " + fmt.Sprint(m["Message"]) + "\n"
+		}
+		if user, password, ok := r.BasicAuth(); ok {
+			note += fmt.Sprintf("BASIC %s %s %s %s\n", r.Method, r.URL, user, password)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -66,12 +66,26 @@ func (c *calls) asCaller(ctx context.Context, caller auth.Caller) (aws.Config, e
 // forEvent is config for a call to the target of a rule: with the role that the target names,
 // or as the service itself for the one thing that is to be done.
 func (c *calls) forEvent(call events.Call) aws.Config {
+	return c.config(call.Region, eventSession(call))
+}
+
+// allowed refuses a call that the role of a rule's target may not make. The refusal of a role
+// that cannot be assumed is one too.
+func (c *calls) allowed(ctx context.Context, call events.Call) error {
+	as, err := c.auth.As(ctx, call.Region, eventSession(call))
+	if err != nil {
+		return err
+	}
+	return auth.Check(as, call.Action, call.Resource)
+}
+
+func eventSession(call events.Call) auth.MintInput {
 	in := auth.MintInput{RoleARN: call.RoleARN, SessionName: "events", InvokedBy: events.Principal, Source: call.Source}
 	if call.RoleARN == "" {
 		in.Account, in.Service = call.Account, events.Principal
 		in.Policies = []string{document([]statement{{"Allow", []string{call.Action}, []string{call.Resource}}})}
 	}
-	return c.config(call.Region, in)
+	return in
 }
 
 // forNotification is config for publishing to the target of a notification rule, as the service

@@ -172,12 +172,14 @@ func (r *Room) rulesOf(ctx context.Context, tx *store.Tx, account, region, bus s
 
 // parcel is what is kept of a delivery.
 type parcel struct {
-	Rule     string `json:"rule"`
-	Target   string `json:"target"`
-	Role     string `json:"role,omitempty"`
-	Input    string `json:"input"`
-	Attempts *int32 `json:"attempts,omitempty"`
-	Age      *int32 `json:"age,omitempty"`
+	Rule   string `json:"rule"`
+	Target string `json:"target"`
+	Role   string `json:"role,omitempty"`
+	Input  string `json:"input"`
+	// HTTP is what a destination gets beside the input.
+	HTTP     *api.HttpParameters `json:"http,omitempty"`
+	Attempts *int32              `json:"attempts,omitempty"`
+	Age      *int32              `json:"age,omitempty"`
 }
 
 // deliveries makes what goes to the targets of a rule. A target whose input cannot be made of
@@ -191,7 +193,7 @@ func (r *Room) deliveries(a *arrival, arn, name string, targets []api.Target) []
 			r.deps.Log.Warn("events: a target gets nothing of an event", "rule", arn, "target", t.Id, "event", a.ID, "error", err)
 			continue
 		}
-		p := parcel{Rule: arn, Target: t.Arn, Role: t.RoleArn, Input: text}
+		p := parcel{Rule: arn, Target: t.Arn, Role: t.RoleArn, Input: text, HTTP: resolved(t.HttpParameters, a.seen)}
 		if t.RetryPolicy != nil {
 			p.Attempts, p.Age = t.RetryPolicy.MaximumRetryAttempts, t.RetryPolicy.MaximumEventAgeInSeconds
 		}

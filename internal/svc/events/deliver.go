@@ -34,7 +34,7 @@ const (
 )
 
 // again waits longer each time, until the target's policy says that it is enough.
-func again(d store.Delivery, _ error) (time.Duration, bool) {
+func again(d store.Delivery, err error) (time.Duration, bool) {
 	var p parcel
 	if err := json.Unmarshal([]byte(d.Doc), &p); err != nil {
 		return 0, false
@@ -48,6 +48,10 @@ func again(d store.Delivery, _ error) (time.Duration, bool) {
 	}
 	wait := min(firstWait<<min(d.Attempts, 20), longestWait)
 	wait -= time.Duration(rand.Int64N(int64(wait) / 2))
+	var asked later
+	if errors.As(err, &asked) {
+		wait = max(wait, asked.wait)
+	}
 	return wait, d.Attempts < attempts && time.Since(d.Created)+wait < age
 }
 
@@ -69,6 +73,9 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	case toBuild:
 		call.Action = "codebuild:StartBuild"
 		err = r.startBuild(ctx, call, to.name, d.ID, p.Input)
+	case toHTTP:
+		call.Action = "events:InvokeApiDestination"
+		return r.invoke(ctx, call, to.name, &p)
 	default:
 		call.Action = "sns:Publish"
 		// Messages of one lane reach each subscriber in their order.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -49,12 +50,17 @@ type Call struct {
 	Action, Resource                 string
 }
 
-// Deps is what the room needs. DB and AWS must be set.
+// Deps is what the room needs. DB, AWS and Allowed must be set.
 type Deps struct {
 	DB *store.DB
 	// AWS gives the configuration for a call to a target.
 	AWS func(Call) aws.Config
-	Log *slog.Logger
+	// Allowed refuses, with a fault, a call whose role may not make it: for targets that are
+	// no service, which would ask itself.
+	Allowed func(context.Context, Call) error
+	// Private lets API destinations be on this machine, in private networks, and without TLS.
+	Private bool
+	Log     *slog.Logger
 }
 
 // Room answers the operations and delivers events. It is safe for concurrent use.
@@ -62,9 +68,11 @@ type Room struct {
 	api.Unimplemented
 	deps    Deps
 	courier *courier.Courier
+	client  *http.Client
 
 	mu       sync.Mutex
 	compiled map[string]*pattern.Pattern
+	paced    map[string]time.Time // when a destination may be called next
 }
 
 var _ api.Service = (*Room)(nil)
@@ -74,7 +82,7 @@ func New(deps Deps) *Room {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{deps: deps, compiled: map[string]*pattern.Pattern{}}
+	r := &Room{deps: deps, client: courier.Client(deps.Private), compiled: map[string]*pattern.Pattern{}, paced: map[string]time.Time{}}
 	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: deadline, Again: again, Log: deps.Log})
 	return r
 }

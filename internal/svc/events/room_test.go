@@ -50,6 +50,8 @@ type bench struct {
 	got  chan called
 	mu   sync.Mutex
 	deny map[string]int // status by target operation
+	// asked are the calls for which a permission was asked.
+	asked []Call
 }
 
 func newBench(t *testing.T, db *store.DB) *bench {
@@ -93,7 +95,16 @@ func newBench(t *testing.T, db *store.DB) *bench {
 		_, _ = io.WriteString(w, "{}")
 	}))
 	t.Cleanup(srv.Close)
-	b.Room = New(Deps{DB: db, AWS: func(c Call) aws.Config {
+	allowed := func(_ context.Context, c Call) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.asked = append(b.asked, c)
+		if b.deny[c.Action] != 0 {
+			return fault.New("AccessDeniedException", "not authorized")
+		}
+		return nil
+	}
+	b.Room = New(Deps{DB: db, Allowed: allowed, Private: true, AWS: func(c Call) aws.Config {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		key := "K" + strconv.Itoa(len(calls))

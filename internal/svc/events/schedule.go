@@ -20,6 +20,7 @@ const (
 
 // Run fires schedules and delivers until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
+	defer r.client.CloseIdleConnections()
 	var both sync.WaitGroup
 	both.Go(func() { r.schedules(ctx) })
 	err := r.courier.Run(ctx)

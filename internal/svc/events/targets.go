@@ -16,11 +16,13 @@ const (
 	toPipeline = "codepipeline"
 	toTopic    = "sns"
 	toBuild    = "codebuild"
+	toHTTP     = "events"
 )
 
 var (
 	topicForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 	projectForm = regexp.MustCompile(`^project/[A-Za-z0-9][A-Za-z0-9_-]{1,254}$`)
+	httpForm    = regexp.MustCompile(`^api-destination/[.A-Za-z0-9_-]{1,64}/[A-Za-z0-9-]{1,64}$`)
 	nameForm    = regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`)
 )
 
@@ -43,8 +45,11 @@ func parseTarget(arn string) (resource, error) {
 	case toBuild:
 		ok = projectForm.MatchString(t.name)
 		t.name = strings.TrimPrefix(t.name, "project/")
+	case toHTTP:
+		ok = httpForm.MatchString(t.name)
+		t.name = strings.TrimPrefix(t.name, "api-destination/")
 	default:
-		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns and projects of codebuild.", t.kind)
+		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns, projects of codebuild and API destinations of events.", t.kind)
 	}
 	if !ok || t.region == "" || len(t.account) != 12 {
 		return t, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", arn)
@@ -59,7 +64,7 @@ func checkTarget(ctx context.Context, p place, t *api.Target) error {
 		return err
 	}
 	other := t.KinesisParameters != nil || t.RunCommandParameters != nil || t.EcsParameters != nil || t.BatchParameters != nil ||
-		t.SqsParameters != nil || t.HttpParameters != nil || t.RedshiftDataParameters != nil || t.SageMakerPipelineParameters != nil || t.AppSyncParameters != nil
+		t.SqsParameters != nil || t.HttpParameters != nil && to.kind != toHTTP || t.RedshiftDataParameters != nil || t.SageMakerPipelineParameters != nil || t.AppSyncParameters != nil
 	switch {
 	case to.account != p.Account:
 		return invalid("Target %s is of another account. This server delivers within an account.", t.Id)
@@ -74,6 +79,9 @@ func checkTarget(ctx context.Context, p place, t *api.Target) error {
 		if err := mayPass(ctx, t.RoleArn); err != nil {
 			return err
 		}
+	}
+	if err := checkHTTP(t.HttpParameters); err != nil {
+		return err
 	}
 	return checkInput(t)
 }
