@@ -57,7 +57,8 @@ func (tx *Tx) AddMinute(ctx context.Context, metric string, a Minute) error {
 	if err != nil {
 		return err
 	}
-	n, err := tx.exec(ctx, `UPDATE metric_alarm SET next = $2 WHERE metric = $1 AND next > $2`, metric, micros(tx.Now()))
+	// Those that are due already too: whoever looks at one now may not see these samples.
+	n, err := tx.exec(ctx, `UPDATE metric_alarm SET next = $2 WHERE metric = $1`, metric, micros(tx.Now()))
 	if n > 0 {
 		tx.Wake(TopicAlarms)
 	}
