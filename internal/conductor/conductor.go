@@ -44,6 +44,9 @@ type Config struct {
 	// Deliver tells events to the world, in order; an event is gone once Deliver returned
 	// nil and may come again otherwise (S-340). It must not block for long.
 	Deliver func(ctx context.Context, events []store.Outgoing) error
+	// Measure sees each event of a pipeline once, in the transaction that keeps it; it may be
+	// nil. An error undoes the step.
+	Measure func(ctx context.Context, tx *store.Tx, s *engine.State, event store.Outgoing) error
 	Log     *slog.Logger
 }
 
@@ -53,6 +56,7 @@ type Conductor struct {
 	builtin map[pipeline.ActionTypeID]pipeline.ActionType
 	limits  pipeline.Limits
 	deliver func(ctx context.Context, events []store.Outgoing) error
+	measure func(ctx context.Context, tx *store.Tx, s *engine.State, event store.Outgoing) error
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -62,7 +66,7 @@ type Conductor struct {
 // New makes a Conductor. Run must be running for timers and events.
 func New(cfg Config) *Conductor {
 	c := &Conductor{db: cfg.DB, builtin: map[pipeline.ActionTypeID]pipeline.ActionType{}, limits: cfg.Limits,
-		deliver: cfg.Deliver, log: cfg.Log, aborts: map[pipeline.JobID]*watch{}}
+		deliver: cfg.Deliver, measure: cfg.Measure, log: cfg.Log, aborts: map[pipeline.JobID]*watch{}}
 	for _, t := range cfg.Builtin {
 		c.builtin[t.ID] = t
 	}
@@ -221,8 +225,13 @@ func (c *Conductor) perform(ctx context.Context, tx *store.Tx, pipelineID string
 		}
 		return tx.SetTimer(ctx, store.Timer{Run: effect.Run, PipelineID: pipelineID, At: effect.At})
 	case engine.Emit:
-		return c.TellTx(ctx, tx, store.Outgoing{Account: s.Account, Region: s.Region, Resource: s.ARN(), At: tx.Now(),
-			DetailType: effect.DetailType, Detail: string(effect.Detail)})
+		o := store.Outgoing{Account: s.Account, Region: s.Region, Resource: s.ARN(), At: tx.Now(), DetailType: effect.DetailType, Detail: string(effect.Detail)}
+		if c.measure != nil {
+			if err := c.measure(ctx, tx, s, o); err != nil {
+				return err
+			}
+		}
+		return c.TellTx(ctx, tx, o)
 	}
 	return errors.New("conductor: unknown effect")
 }

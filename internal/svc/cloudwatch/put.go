@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -53,35 +54,67 @@ func (r *Room) PutMetricData(ctx context.Context, in *wire.PutMetricDataInput) (
 	})
 }
 
-// put keeps samples, in an order in which no two transactions wait for each other.
-func put(ctx context.Context, tx *store.Tx, samples []sample) error {
-	for i := range samples {
-		samples[i].id = samples[i].metric.ID()
-	}
-	slices.SortStableFunc(samples, func(a, b sample) int {
-		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.Minute.Minute, b.Minute.Minute), cmp.Compare(a.Unit, b.Unit))
-	})
-	var fresh store.Metric
-	for _, s := range samples {
-		isNew, err := tx.AddMetric(ctx, s.metric, s.Minute.Minute)
+// Datum is a value that this server itself has measured, now.
+type Datum struct {
+	Account, Region, Namespace, Name string
+	// Dimensions are names and values, in the order of the names.
+	Dimensions [][2]string
+	Unit       string
+	Value      float64
+}
+
+// Record keeps data in a transaction of the caller.
+func (r *Room) Record(ctx context.Context, tx *store.Tx, data ...Datum) error {
+	samples := make([]sample, len(data))
+	for i, d := range data {
+		text, err := json.Marshal(append([][2]string{}, d.Dimensions...))
 		if err != nil {
 			return err
 		}
-		if isNew {
-			fresh = s.metric
-		}
-		if err := tx.AddMinute(ctx, s.id, s.Minute); err != nil {
-			return err
+		samples[i] = sample{
+			metric: store.Metric{Account: d.Account, Region: d.Region, Namespace: d.Namespace, Name: d.Name, Dimensions: string(text)},
+			Minute: store.Minute{Minute: store.MinuteOf(tx.Now()), Unit: d.Unit, Samples: 1, Total: d.Value, Least: d.Value, Most: d.Value},
 		}
 	}
-	if fresh.Name == "" {
-		return nil
+	_, err := keep(ctx, tx, samples)
+	return err
+}
+
+// put is keep, within the limit.
+func put(ctx context.Context, tx *store.Tx, samples []sample) error {
+	fresh, err := keep(ctx, tx, samples)
+	if err != nil || fresh.Name == "" {
+		return err
 	}
 	n, err := tx.CountMetrics(ctx, fresh.Account, fresh.Region)
 	if err == nil && n > maxMetrics {
 		err = fault.New("LimitExceededFault", "There can be %d metrics in an account and Region on this server. A metric ends %d days after its last data.", maxMetrics, int(KeepData.Hours()/24))
 	}
 	return err
+}
+
+// keep keeps samples, in an order in which no two transactions wait for each other, and gives a
+// metric that is new.
+func keep(ctx context.Context, tx *store.Tx, samples []sample) (fresh store.Metric, err error) {
+	for i := range samples {
+		samples[i].id = samples[i].metric.ID()
+	}
+	slices.SortStableFunc(samples, func(a, b sample) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.Minute.Minute, b.Minute.Minute), cmp.Compare(a.Unit, b.Unit))
+	})
+	for _, s := range samples {
+		isNew, err := tx.AddMetric(ctx, s.metric, s.Minute.Minute)
+		if err != nil {
+			return fresh, err
+		}
+		if isNew {
+			fresh = s.metric
+		}
+		if err := tx.AddMinute(ctx, s.id, s.Minute); err != nil {
+			return fresh, err
+		}
+	}
+	return fresh, nil
 }
 
 // read checks a datum.
