@@ -4,6 +4,7 @@ package all
 import (
 	"penstock/internal/provider"
 	"penstock/internal/provider/approval"
+	"penstock/internal/provider/cloudwatchalarm"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
 	"penstock/internal/provider/commands"
@@ -32,5 +33,6 @@ func Providers(run commands.Run) []provider.Provider {
 		// rules of stage conditions
 		variablecheck.New(),
 		deploymentwindow.New(),
+		cloudwatchalarm.New(),
 	}
 }
