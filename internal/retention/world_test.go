@@ -40,6 +40,8 @@ type fataler interface {
 type version struct {
 	at   time.Time
 	user bool
+	// by is the execution that wrote it: what one made, the actions of a rollback copy.
+	by pipeline.ExecutionID
 }
 
 // world is a pipeline on a database, with its artifact buckets and a time of its own.
@@ -53,8 +55,6 @@ type world struct {
 	mu      sync.Mutex
 	now     time.Time
 	objects map[string][]version // by bucket/key
-	// producer is the execution that an object belongs to.
-	producer map[string]pipeline.ExecutionID
 	// busy is when an action last ran that reads or writes an object.
 	busy    map[string]time.Time
 	refuse  bool // deletions
@@ -67,7 +67,7 @@ type world struct {
 }
 
 func newWorld(t fataler, ctx context.Context, url string, d *pipeline.Declaration) *world {
-	w := &world{fataler: t, ctx: ctx, url: url, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), objects: map[string][]version{}, producer: map[string]pipeline.ExecutionID{}, busy: map[string]time.Time{},
+	w := &world{fataler: t, ctx: ctx, url: url, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), objects: map[string][]version{}, busy: map[string]time.Time{},
 		started: map[pipeline.ExecutionID]time.Time{}, revisions: map[pipeline.ExecutionID]string{}, version: 1}
 	w.open()
 	w.update(func(tx *store.Tx) error {
@@ -173,8 +173,7 @@ func (w *world) look() {
 
 func (w *world) write(a pipeline.Artifact, run *engine.ActionRun) {
 	key := a.Bucket + "/" + a.Key
-	w.objects[key] = append(w.objects[key], version{at: w.clock()})
-	w.producer[key] = run.Execution
+	w.objects[key] = append(w.objects[key], version{at: w.clock(), by: run.Execution})
 }
 
 // running are the runs in progress, in order.
@@ -377,8 +376,10 @@ func (w *world) tidy() {
 		}
 	}
 	for key, list := range w.objects {
-		if w.past(w.producer[key]) == nil && slices.ContainsFunc(list, func(v version) bool { return !v.user }) {
-			w.Fatalf("%s is left of an execution that is gone", key)
+		for _, v := range list {
+			if !v.user && w.past(v.by) == nil {
+				w.Fatalf("%s is left of an execution that is gone", key)
+			}
 		}
 	}
 }
