@@ -209,6 +209,10 @@ func (r *run) git(ctx context.Context, stdin io.Reader, stdout io.Writer, args .
 	if kill != nil { // git is gone, and its children have nothing left to tidy up
 		kill.Stop()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		// They still write until they are gone, where the folder is about to be removed.
+		for end := time.Now().Add(grace); syscall.Kill(-cmd.Process.Pid, 0) == nil && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
 	if err == nil {
 		return nil
