@@ -31,6 +31,7 @@ func (a *App) newConnections(r *rooms) (*codeconnections.Room, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.fetch = f
 	return codeconnections.New(codeconnections.Deps{DB: a.db, Fetch: f, AWS: a.calls.asCaller, PublicURL: a.URL, Event: r.changes.gitEvent, Log: a.log}), nil
 }
 

@@ -40,6 +40,7 @@ import (
 	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/codecommit/git"
 	"penstock/internal/svc/codeconnections"
+	"penstock/internal/svc/codeconnections/fetch"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
@@ -56,6 +57,7 @@ import (
 
 // rooms are the services and what moves the pipelines.
 type rooms struct {
+	fetch      *fetch.Fetcher
 	services   []*api.Service
 	s3         *s3.Room
 	codecommit *codecommit.Room

@@ -97,6 +97,11 @@ func (a *App) release() error {
 		stop()
 	}
 	a.cancel() // requests that the server's own parts still make
+	if a.rooms != nil && a.rooms.fetch != nil {
+		ctx, stop := context.WithTimeout(context.Background(), drainTime)
+		errs = append(errs, a.rooms.fetch.Close(ctx))
+		stop()
+	}
 	if a.auth != nil {
 		a.auth.Close()
 	}

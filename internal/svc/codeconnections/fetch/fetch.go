@@ -98,6 +98,19 @@ func New(cfg Config) (*Fetcher, error) {
 	return &Fetcher{cfg: cfg, turns: make(chan struct{}, cfg.MaxFetches), guard: g}, err
 }
 
+// Close waits until nothing is being fetched and every Checkout is closed; there can be no Fetch
+// afterwards. It fails with the error of ctx when that ends first.
+func (f *Fetcher) Close(ctx context.Context) error {
+	for range cap(f.turns) {
+		select {
+		case f.turns <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("fetch: repositories are still being fetched: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
 // Checkout is a commit that was fetched. Close removes it.
 type Checkout struct {
 	// ID is the commit.
