@@ -71,6 +71,10 @@ func generate(ctx context.Context, into string, c crowd) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	// As a server does first: what is stored is sealed from the beginning, and no start has to look.
+	if err := db.TakeKeys(ctx); err != nil {
+		return err
+	}
 	return fill(ctx, db, c)
 }
 
