@@ -45,6 +45,9 @@ func Calls(set definition.Set) []Call {
 	for _, n := range set.Webhooks {
 		out = append(out, Call{"PutWebhook", map[string]any{"webhook": n}})
 	}
+	for _, name := range set.Register {
+		out = append(out, Call{"RegisterWebhookWithThirdParty", map[string]string{"webhookName": name}})
+	}
 	return out
 }
 
@@ -61,7 +64,7 @@ type Applied struct {
 	// transition, which is named PIPELINE/STAGE.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Action is create, update, disable or unchanged.
+	// Action is create, update, disable, register or unchanged.
 	Action string `json:"action"`
 	// Changes of an update, with secrets masked.
 	Changes []pipeline.Change `json:"changes,omitempty"`
@@ -96,6 +99,11 @@ func Apply(ctx context.Context, cfg aws.Config, set definition.Set, dry bool, te
 	for _, n := range set.Webhooks {
 		if err := a.change(Applied{Kind: "webhook", Name: nameOf(n), Action: "update"}, "PutWebhook", map[string]any{"webhook": n}); err != nil {
 			return fmt.Errorf("webhook %s: %w", nameOf(n), err)
+		}
+	}
+	for _, name := range set.Register {
+		if err := a.change(Applied{Kind: "webhook", Name: name, Action: "register"}, "RegisterWebhookWithThirdParty", map[string]string{"webhookName": name}); err != nil {
+			return fmt.Errorf("webhook %s: %w", name, err)
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -32,19 +34,27 @@ func Export(ctx context.Context, cfg aws.Config, name, format string, asJSON boo
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, t := range form.ActionTypes {
+		if len(t.ConfigurationProperties) > 0 {
+			notes = append(notes, fmt.Sprintf("the types of the properties of %s/%s/%s are missing: the API does not tell them", t.Category, t.Provider, t.Version))
+		}
+	}
 	if format == "terraform" {
-		hcl, notes := definition.Terraform(form)
-		return []byte(hcl), notes, nil
+		hcl, more := definition.Terraform(form)
+		return []byte(hcl), append(notes, more...), nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(form.WebhookTags)) {
+		notes = append(notes, fmt.Sprintf("the tags of the webhook %s are missing: AWS::CodePipeline::Webhook has none", name))
 	}
 	template := definition.CloudFormation(form)
 	if asJSON {
 		if raw, err = template.MarshalJSON(); err == nil {
 			text, err = indented(raw)
 		}
-		return text, nil, err
+		return text, notes, err
 	}
 	text, err = definition.YAML(template)
-	return text, nil, err
+	return text, notes, err
 }
 
 func indented(raw []byte) ([]byte, error) {
@@ -63,13 +73,16 @@ func formOf(ctx context.Context, cfg aws.Config, raw []byte) (definition.Form, e
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return definition.Form{}, err
 	}
-	f := definition.Form{Declaration: p.Pipeline.Clone()}
+	f := definition.Form{Declaration: p.Pipeline.Clone(), WebhookTags: map[string][]pipeline.Tag{}}
+	at, err := pipeline.ParseARN(p.Metadata.PipelineARN)
+	if err != nil {
+		return f, err
+	}
 	var has tagged
 	if err := CallPipelines(ctx, cfg, "ListTagsForResource", map[string]string{"resourceArn": p.Metadata.PipelineARN}, &has); err != nil {
 		return f, err
 	}
 	f.Tags = has.Tags
-	var err error
 	if f.Disabled, err = disabled(ctx, cfg, p.Pipeline.Name); err != nil {
 		return f, err
 	}
@@ -77,6 +90,7 @@ func formOf(ctx context.Context, cfg aws.Config, raw []byte) (definition.Form, e
 		var page struct {
 			Webhooks []struct {
 				Definition definition.Webhook `json:"definition"`
+				tagged
 			} `json:"webhooks"`
 			NextToken string
 		}
@@ -90,16 +104,21 @@ func formOf(ctx context.Context, cfg aws.Config, raw []byte) (definition.Form, e
 		for _, w := range page.Webhooks {
 			if w.Definition.TargetPipeline == p.Pipeline.Name {
 				f.Webhooks = append(f.Webhooks, w.Definition)
+				if len(w.Tags) > 0 {
+					f.WebhookTags[w.Definition.Name] = w.Tags
+				}
 			}
 		}
 		if token = page.NextToken; token == "" {
 			break
 		}
 	}
-	return f, customTypes(ctx, cfg, &f)
+	err = customTypes(ctx, cfg, at, &f)
+	return f, err
 }
 
-func customTypes(ctx context.Context, cfg aws.Config, f *definition.Form) error {
+// customTypes collects the custom types of the actions, which are where the pipeline is.
+func customTypes(ctx context.Context, cfg aws.Config, at pipeline.Resource, f *definition.Form) error {
 	used := map[pipeline.ActionTypeID]bool{}
 	for _, s := range f.Declaration.Stages {
 		for _, a := range s.Actions {
@@ -131,8 +150,12 @@ func customTypes(ctx context.Context, cfg aws.Config, f *definition.Form) error 
 			if t.Settings != nil && *t.Settings == (pipeline.Settings{}) {
 				t.Settings = nil
 			}
+			var has tagged
+			if err := CallPipelines(ctx, cfg, "ListTagsForResource", map[string]string{"resourceArn": pipeline.ActionTypeARN(at.Region, at.Account, t.ID)}, &has); err != nil {
+				return err
+			}
 			f.ActionTypes = append(f.ActionTypes, definition.ActionType{Category: t.ID.Category, Provider: t.ID.Provider, Version: t.ID.Version,
-				Settings: t.Settings, ConfigurationProperties: t.Properties, InputArtifactDetails: t.Inputs, OutputArtifactDetails: t.Outputs})
+				Settings: t.Settings, ConfigurationProperties: t.Properties, InputArtifactDetails: t.Inputs, OutputArtifactDetails: t.Outputs, Tags: has.Tags})
 		}
 		if token = page.NextToken; token == "" {
 			return nil

@@ -20,6 +20,8 @@ type Form struct {
 	Tags        []pipeline.Tag
 	Disabled    []Transition
 	Webhooks    []Webhook
+	// WebhookTags are the tags of webhooks by their names; a template has no place for them.
+	WebhookTags map[string][]pipeline.Tag
 	ActionTypes []ActionType
 }
 

@@ -38,6 +38,8 @@ type Set struct {
 	Templates             int
 	Pipelines             []Definition
 	Webhooks, ActionTypes []*template.Node
+	// Register are the names of webhooks to register with the third party.
+	Register []string
 	// Expects are the resources that the pipelines of a template refer to and that are not of
 	// CodePipeline.
 	Expects []template.Use
@@ -99,9 +101,13 @@ func (s *Set) template(doc *template.Node, in template.Inputs) []*template.Error
 	}
 	for _, r := range t.Resources("AWS::CodePipeline::Webhook") {
 		found++
-		// TargetPipelineVersion and RegisterWithThirdParty are not of the API's definition.
+		// TargetPipelineVersion has no meaning for the API, RegisterWithThirdParty is an
+		// operation of its own there.
 		properties := without(r.Properties, "TargetPipelineVersion", "RegisterWithThirdParty")
 		errors = append(errors, s.add(&s.Webhooks, r, named(t, r, properties), reflect.TypeFor[Webhook]())...)
+		if on := r.Properties.Get("RegisterWithThirdParty"); on != nil && on.Text == "true" {
+			s.Register = append(s.Register, t.Name(r))
+		}
 		if w := s.Webhooks[len(s.Webhooks)-1]; w.Get("authenticationConfiguration") == nil && w.Kind == template.Map {
 			w.Put("authenticationConfiguration", &template.Node{Kind: template.Map})
 		}

@@ -165,7 +165,7 @@ func Terraform(f Form) (text string, notes []string) {
 		h.tags(f.Tags)
 	})
 	for _, w := range f.Webhooks {
-		h.webhook(w, d.Name)
+		h.webhook(w, f.WebhookTags[w.Name], d.Name)
 	}
 	for _, s := range h.secrets.secrets {
 		h.block(`variable "`+s.name+`"`, func() {
@@ -329,7 +329,7 @@ func (h *hcl) conditions(list []pipeline.Condition) {
 	}
 }
 
-func (h *hcl) webhook(w Webhook, target string) {
+func (h *hcl) webhook(w Webhook, tags []pipeline.Tag, target string) {
 	h.block(`resource "aws_codepipeline_webhook" "`+label(w.Name)+`"`, func() {
 		h.text("name", w.Name)
 		h.text("authentication", w.Authentication)
@@ -351,6 +351,7 @@ func (h *hcl) webhook(w Webhook, target string) {
 				h.text("match_equals", f.MatchEquals)
 			})
 		}
+		h.tags(tags)
 	})
 }
 
