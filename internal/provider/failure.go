@@ -29,7 +29,7 @@ func (j Job) CallFailed(err error, tried string, missing ...string) Result {
 		return Failed(pipeline.SystemUnavailable, "Could not %s: the call was ended before the service answered", tried)
 	case errors.As(err, &api):
 		code := api.ErrorCode()
-		said := fmt.Sprintf("Could not %s with the role %s: %s: %s", tried, j.RoleARN, code, api.ErrorMessage())
+		said := fmt.Sprintf("Could not %s with the role %s: %s: %s", tried, j.RoleARN, code, strings.TrimRight(api.ErrorMessage(), ". "))
 		for _, m := range missing {
 			if code == m {
 				return Failed(pipeline.ConfigurationError, "%s. Check the configuration of action '%s'.", said, j.Action)
