@@ -44,6 +44,9 @@ const (
 	NoLength
 	// BadChunk: the framing of a streaming body is broken or its length is not the declared one.
 	BadChunk
+	// UnsignedHeader: a header that changes what the request means is not in SignedHeaders; Detail
+	// is its name (W-29).
+	UnsignedHeader
 	// BadTrailer: the trailer of a streaming body is broken, undeclared or missing.
 	BadTrailer
 )
@@ -157,6 +160,8 @@ func (f *Failure) json() Answer {
 		return invalid(fmt.Sprintf("Credential should be scoped to a valid region, not '%s'.", f.Detail))
 	case ExpiredSession:
 		return Answer{400, "ExpiredTokenException", "The security token included in the request is expired"}
+	case UnsignedHeader:
+		return invalid("'" + f.Detail + "' must be a 'SignedHeader' in the AWS Authorization.")
 	case ExpiredURL:
 		return invalid("Signature expired: the presigned request is past its X-Amz-Expires.")
 	}
@@ -189,6 +194,8 @@ func (f *Failure) s3() Answer {
 		return Answer{400, "ExpiredToken", "The provided token has expired."}
 	case ExpiredURL:
 		return Answer{403, "AccessDenied", "Request has expired"}
+	case UnsignedHeader:
+		return Answer{403, "AccessDenied", "There were headers present in the request which were not signed"}
 	case BadContentHash:
 		return Answer{400, "InvalidArgument", badHashText}
 	case HashMismatch:

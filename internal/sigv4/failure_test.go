@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
 	"penstock/internal/sigv4"
 )
 
@@ -135,6 +138,56 @@ func TestRefused(t *testing.T) {
 			if err := verify(r, service, "", now); (err == nil) != (ok || off.Abs() < 5*time.Minute) {
 				t.Errorf("%s %v: %v", service, off, err)
 			}
+		}
+	}
+}
+
+// W-29: what somebody else adds to a request, or to a URL that was given to them, does not
+// count as said by who signed it.
+func TestUnsignedHeaders(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		service, header string
+		presigned, ok   bool
+	}{
+		{"s3", "X-Amz-Copy-Source", false, false}, {"s3", "X-Amz-Copy-Source", true, false}, {"s3", "X-Amz-Acl", true, false}, {"s3", "X-Amz-Meta-A", true, false},
+		{"s3", "X-Amz-Content-Sha256", true, true}, {"s3", "Range", true, true}, {"s3", "X-Amzn-Trace-Id", false, true},
+		{"codepipeline", "X-Amz-Target", false, false}, {"codepipeline", "X-Amz-Target", true, false}, {"codepipeline", "X-Amz-User-Agent", false, true},
+	} {
+		r := request(t, "PUT", "http://127.0.0.1/b/k", "")
+		if c.presigned {
+			r.URL.RawQuery = "X-Amz-Expires=60"
+			target, _, err := v4.NewSigner().PresignHTTP(t.Context(), aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secret}, r,
+				map[bool]string{true: "UNSIGNED-PAYLOAD", false: hashOf("")}[c.service == "s3"], c.service, "us-east-1", at, func(o *v4.SignerOptions) { o.DisableURIPathEscaping = c.service == "s3" })
+			if err != nil {
+				t.Fatal(err)
+			}
+			r = request(t, "PUT", target, "")
+		} else {
+			r.Header.Set("X-Amz-Content-Sha256", hashOf(""))
+			sign(t, r, c.service, "us-east-1", hashOf(""), at)
+		}
+		if err := verify(r, c.service, "", at); err != nil {
+			t.Fatalf("%+v: before: %v", c, err)
+		}
+		r.Header.Set(c.header, "x")
+		if c.header == "X-Amz-Content-Sha256" {
+			r.Header.Set(c.header, hashOf(""))
+		}
+		err := verify(r, c.service, "", at)
+		if c.ok {
+			if err != nil {
+				t.Errorf("%+v: %v", c, err)
+			}
+			continue
+		}
+		wantKind(t, c.header, err, sigv4.UnsignedHeader)
+		f, _ := err.(*sigv4.Failure)
+		if a := f.Answer(sigv4.S3); a != (sigv4.Answer{Status: 403, Code: "AccessDenied", Message: "There were headers present in the request which were not signed"}) {
+			t.Errorf("%+v", a)
+		}
+		if a := f.Answer(sigv4.JSON); a.Code != "InvalidSignatureException" || c.service != "s3" && a.Message != "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization." {
+			t.Errorf("%+v", a)
 		}
 	}
 }

@@ -306,6 +306,19 @@ func (s *Signature) Verify(r *http.Request, secret string, o Options) error {
 		return &Failure{Kind: BadSignature}
 	}
 	s.key = key
+	return s.checkHeaders(r, o.Service)
+}
+
+// checkHeaders refuses what was added to a request without being signed: to S3 any x-amz-
+// header, of which one makes a copy of an upload, and elsewhere the name of the operation.
+// The hash of a body is bound by the signature in any case, or ignored.
+func (s *Signature) checkHeaders(r *http.Request, service string) error {
+	for name := range r.Header {
+		low := strings.ToLower(name)
+		if (service == "s3" && strings.HasPrefix(low, "x-amz-") && low != "x-amz-content-sha256" || low == "x-amz-target") && !s.signs(low) {
+			return &Failure{Kind: UnsignedHeader, Detail: printable(name)}
+		}
+	}
 	return nil
 }
 

@@ -11,6 +11,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -172,10 +175,10 @@ func TestBodyIsTheSignedOne(t *testing.T) {
 	s.bucket(c, "signed", "")
 	wrong := sha256.Sum256([]byte("what was signed"))
 	for _, content := range []string{"what was sent!!", strings.Repeat("x", 1<<20)} {
-		p := ok(s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("signed"), Key: aws.String("k")}))(t)
+		p := ok(s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("signed"), Key: aws.String("k"),
+			ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(wrong[:]))}))(t)
 		req := ok(http.NewRequestWithContext(t.Context(), "PUT", p.URL, strings.NewReader(content)))(t)
 		maps.Copy(req.Header, p.SignedHeader)
-		req.Header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(wrong[:]))
 		resp := ok(s.Client().Do(req))(t)
 		if text := body(t, resp.Body); resp.StatusCode != 400 || !strings.Contains(text, "<Code>BadDigest</Code>") {
 			t.Errorf("%d %s", resp.StatusCode, text)
@@ -377,6 +380,40 @@ func TestPresigned(t *testing.T) {
 	if w := s.raw("GET", "/signed/k?response-content-type=a%0d%0aSet-Cookie:b", nil); w.Code != 400 {
 		t.Errorf("a line end in a header: %d %v", w.Code, w.Header())
 	}
+}
+
+// W-29, W-34: who was given a URL to put one object can do just that: a header that the room
+// reads, and who signed did not say, is refused. The headers are those of the room's source.
+func TestPresignedTakesNoHeaders(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.client(admin)
+	s.bucket(c, "signed", "")
+	s.put(c, "signed", "secret", "not for you")
+	files := ok(filepath.Glob("*.go"))(t)
+	headers := map[string]bool{"X-Amz-Meta-A": true, "X-Amz-Checksum-Crc32": true}
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") {
+			for _, name := range regexp.MustCompile(`"X-Amz-[A-Za-z0-9-]*[A-Za-z0-9]"`).FindAllString(string(ok(os.ReadFile(file))(t)), -1) {
+				headers[strings.Trim(name, `"`)] = true
+			}
+		}
+	}
+	delete(headers, "X-Amz-Content-Sha256") // which says the same of a body as before
+	if len(headers) < 30 {
+		t.Fatalf("the room reads only %d headers", len(headers))
+	}
+	p := ok(s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("signed"), Key: aws.String("k")}))(t)
+	for name := range headers {
+		req := ok(http.NewRequestWithContext(t.Context(), http.MethodPut, p.URL, nil))(t)
+		req.Header.Set(name, "/signed/secret")
+		resp := ok(s.Client().Do(req))(t)
+		if text := body(t, resp.Body); resp.StatusCode != http.StatusForbidden || !strings.Contains(text, "There were headers present in the request which were not signed") {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, text)
+		}
+	}
+	_, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("signed"), Key: aws.String("k")})
+	refused(t, err, http.StatusNotFound, "NotFound")
 }
 
 // N-3.
