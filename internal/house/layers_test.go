@@ -42,6 +42,8 @@ var layers = []layer{
 	// files that hold definitions: text with places, and what it means
 	{"internal/template", "fault", "yaml"},
 	{"internal/definition", "template pipeline fault", "yaml"},
+	// files that say what goes on a host, which a room checks and an agent follows
+	{"internal/appspec", "template", ""},
 	{"internal/engine", "pipeline fault", ""},
 	// chains and seals of the audit log, which a room makes and the command line checks
 	{"internal/audit", "", ""},

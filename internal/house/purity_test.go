@@ -12,7 +12,7 @@ import (
 // answer, on every machine, at every time.
 var pure = []string{
 	"internal/fault", "internal/engine", "internal/pipeline", "internal/policy", "internal/sigv4", "internal/buildspec", "internal/cron", "internal/pattern",
-	"internal/template", "internal/definition",
+	"internal/template", "internal/definition", "internal/appspec",
 }
 
 // single lists those among them that start no goroutine either.
