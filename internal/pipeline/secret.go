@@ -38,6 +38,9 @@ func Mask(d *Declaration, catalogue Catalogue) *Declaration {
 // one in the history. The result is a copy.
 func MaskConfiguration(id ActionTypeID, configuration map[string]string, catalogue Catalogue) map[string]string {
 	masked := dict(configuration)
+	if len(masked) == 0 { // a look into the catalogue may cost a read
+		return masked
+	}
 	t, known := catalogue(id)
 	for key := range masked {
 		if !known || t.IsSecret(key) {

@@ -29,8 +29,7 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 	if err != nil {
 		return nil, err
 	}
-	var stored *pipeline.Declaration
-	var catalogue pipeline.Catalogue
+	out := &api.CreatePipelineOutput{Tags: writeTags(tags)}
 	err = r.DB.Update(ctx, func(tx *store.Tx) error {
 		if _, err := tx.FindPipeline(ctx, c.Account, c.Region, in.Pipeline.Name); err == nil { // before the structure
 			return nameInUse(c, in.Pipeline.Name)
@@ -42,7 +41,8 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 		} else if n >= r.Limits.Pipelines { // S-61
 			return fault.New("LimitExceededException", "The account '%s' already has %d pipelines in the region %s, which is the limit", c.Account, n, c.Region)
 		}
-		if stored, catalogue, err = r.accept(ctx, tx, c, in.Pipeline, nil); err != nil {
+		stored, catalogue, err := r.accept(ctx, tx, c, in.Pipeline, nil)
+		if err != nil {
 			return err
 		}
 		id := rand.Text()
@@ -59,14 +59,13 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 				return err
 			}
 		}
-		stored = pipeline.Mask(stored, catalogue)
-		return tx.NoteDefinition(stored)
+		out.Pipeline = shown(stored, catalogue)
+		return tx.NoteDefinition(pipeline.Mask(stored, catalogue))
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, err := shown(stored)
-	return &api.CreatePipelineOutput{Pipeline: out, Tags: writeTags(tags)}, err
+	return out, nil
 }
 
 // watch records what starts the pipeline when it changes (S-237).
@@ -134,50 +133,49 @@ func (r *Room) GetPipeline(ctx context.Context, in *api.GetPipelineInput) (*api.
 	if err != nil {
 		return nil, err
 	}
-	var p store.Pipeline
-	var d *pipeline.Declaration
-	var unpolled *time.Time
-	err = r.DB.View(ctx, func(tx *store.Tx) (err error) {
-		if p, err = find(ctx, tx, c, in.Name); err != nil {
+	out := &api.GetPipelineOutput{}
+	err = r.DB.View(ctx, func(tx *store.Tx) error {
+		p, err := find(ctx, tx, c, in.Name)
+		if err != nil {
 			return err
 		}
-		if unpolled, err = r.unpolled(ctx, tx, p); err != nil {
+		unpolled, err := r.unpolled(ctx, tx, p)
+		if err != nil {
 			return err
 		}
 		version := p.Version
 		if in.Version != nil {
 			version = int(*in.Version)
 		}
-		d, err = tx.Declaration(ctx, p.ID, version)
+		d, err := tx.Declaration(ctx, p.ID, version)
 		if errors.Is(err, store.ErrNotFound) {
 			return fault.New("PipelineVersionNotFoundException", "The pipeline '%s' does not have a version %d", in.Name, version)
 		}
 		if err != nil {
 			return err
 		}
-		d = pipeline.Mask(d, r.Conductor.Catalogue(ctx, tx, c.Account, c.Region))
+		out.Pipeline = shown(d, r.Conductor.Catalogue(ctx, tx, c.Account, c.Region))
+		out.Metadata = &api.PipelineMetadata{PipelineArn: pipelineARN(c, p.Name), Created: &p.Created, Updated: &p.Updated, PollingDisabledAt: unpolled}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, err := shown(d)
-	return &api.GetPipelineOutput{Pipeline: out, Metadata: &api.PipelineMetadata{
-		PipelineArn: pipelineARN(c, p.Name), Created: &p.Created, Updated: &p.Updated, PollingDisabledAt: unpolled}}, err
+	return out, nil
 }
 
 // unpolled says since when the sources of a pipeline are polled no longer (S-246); nil if
 // they are, or if there are none.
 func (r *Room) unpolled(ctx context.Context, tx *store.Tx, p store.Pipeline) (*time.Time, error) {
+	d, err := tx.Declaration(ctx, p.ID, p.Version)
+	if err != nil || !d.Polled() {
+		return nil, err
+	}
 	last, err := tx.LastStart(ctx, p.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	d, err := tx.Declaration(ctx, p.ID, p.Version)
-	if err != nil {
-		return nil, err
-	}
-	if at := pipeline.PollingEnds(last, p.Updated, r.Limits); tx.Now().After(at) && d.Polled() {
+	if at := pipeline.PollingEnds(last, p.Updated, r.Limits); tx.Now().After(at) {
 		return &at, nil
 	}
 	return nil, nil
@@ -192,7 +190,7 @@ func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) 
 	if err := mayPass(ctx, in.Pipeline); err != nil {
 		return nil, err
 	}
-	var stored *pipeline.Declaration
+	out := &api.UpdatePipelineOutput{}
 	err = r.DB.Update(ctx, func(tx *store.Tx) error {
 		p, err := find(ctx, tx, c, in.Pipeline.Name)
 		if err != nil {
@@ -212,14 +210,13 @@ func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) 
 		if _, err := r.Conductor.UpdateTx(ctx, tx, p.ID, s, d); err != nil {
 			return err
 		}
-		stored = pipeline.Mask(d, catalogue)
-		return tx.NoteDefinition(stored)
+		out.Pipeline = shown(d, catalogue)
+		return tx.NoteDefinition(pipeline.Mask(d, catalogue))
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, err := shown(stored)
-	return &api.UpdatePipelineOutput{Pipeline: out}, err
+	return out, nil
 }
 
 // DeletePipeline removes a pipeline with its history; an unknown name is fine (A-6, S-68).
