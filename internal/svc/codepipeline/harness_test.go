@@ -36,22 +36,29 @@ func each(t *testing.T, f func(w *world)) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) { f(newWorld(t, db)) })
 }
 
+// newWorld is a world whose timers fire.
 func newWorld(t *testing.T, db *store.DB) *world {
+	w := assemble(t, db, conductor.Config{}, pipeline.Limits{})
 	ctx, stop := context.WithCancel(t.Context())
-	types := pipeline.BuiltinTypes()
-	for _, rule := range pipeline.BuiltinRuleTypes() {
-		types = append(types, rule.ActionType())
-	}
-	c := conductor.New(conductor.Config{DB: db, Builtin: append(types, pipeline.RunnableRule("VariableCheck")), Log: slog.New(slog.DiscardHandler)})
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
+	go func() { ended <- w.Conductor.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		<-ended
 	})
-	w := &world{T: t, ctx: auth.Trusted(ctx, auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})}
+	return w
+}
+
+// assemble is a world in which nothing moves by itself.
+func assemble(t *testing.T, db *store.DB, cfg conductor.Config, limits pipeline.Limits) *world {
+	types := pipeline.BuiltinTypes()
+	for _, rule := range pipeline.BuiltinRuleTypes() {
+		types = append(types, rule.ActionType())
+	}
+	cfg.DB, cfg.Builtin, cfg.Limits, cfg.Log = db, append(types, pipeline.RunnableRule("VariableCheck")), limits, slog.New(slog.DiscardHandler)
+	w := &world{T: t, ctx: auth.Trusted(t.Context(), auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::111111111111:user/admin"})}
 	w.Room = New(Deps{
-		DB: db, Conductor: c,
+		DB: db, Conductor: conductor.New(cfg), Limits: limits,
 		CanAssume:     func(_ context.Context, arn, _ string) bool { return arn == role },
 		CanAssumeFrom: func(_ context.Context, _, to string) bool { return to == role },
 		ArtifactCredentials: func(_ context.Context, j engine.Job) (api.AWSSessionCredentials, error) {
