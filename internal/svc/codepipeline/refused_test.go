@@ -2,6 +2,7 @@ package codepipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -30,15 +31,22 @@ type refusal struct {
 	class, message string
 }
 
-// refuse makes the requests one after the other, and wants every row of the database to be
-// afterwards what it was before: the state of the pipeline, its history, jobs, timers, events to
-// tell, tokens, tags, everything.
+// all is everything there is: every row of the database, be it of the state of a pipeline, its
+// history, jobs, timers, events to tell, tokens or tags, and the state as memory has it.
+func (s *scene) all() []string {
+	s.Helper()
+	shown, err := json.Marshal(s.state("p"))
+	return append(storetest.Rows(s.T, s.url), must(s.world, string(shown), err))
+}
+
+// refuse makes the requests one after the other, and wants everything to be afterwards what it
+// was before.
 func (s *scene) refuse(refusals ...refusal) {
 	s.Helper()
+	before := s.all()
 	for _, r := range refusals {
-		before := storetest.Rows(s.T, s.url)
 		err := r.ask(s)
-		after := storetest.Rows(s.T, s.url)
+		after := s.all()
 		f, ok := errors.AsType[*fault.Error](err)
 		if !ok {
 			s.Errorf("%s: got %v, want %s", r.rule, err, r.class)
@@ -55,6 +63,7 @@ func (s *scene) refuse(refusals ...refusal) {
 			s.Errorf("%s was refused and changed something: it was\n%s\nand is\n%s", r.rule,
 				strings.Join(without(before, after), "\n"), strings.Join(without(after, before), "\n"))
 		}
+		before = after
 	}
 }
 
@@ -144,6 +153,7 @@ const (
 
 // S-169…S-175, S-167: no retry that is refused leaves a trace.
 func TestRefusedRetries(t *testing.T) {
+	t.Parallel()
 	t.Run("nothing failed", func(t *testing.T) {
 		play(t, pipeline.Limits{}, func(s *scene) {
 			s.two(nil)
