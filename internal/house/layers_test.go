@@ -60,6 +60,8 @@ var layers = []layer{
 	{"internal/conductor", "store engine pipeline fault mishap", "sync"},
 	// deliveries to others, which rooms share: claims, order and retries of store's rows
 	{"internal/courier", "store fault mishap", ""},
+	// addresses that users give: what looks at them before they are dialled
+	{"internal/egress", "", ""},
 	// logs of what runs, which the rooms of builds and functions share
 	{"internal/logstream", "", "sdk"},
 	{"internal/retention", "store fault", ""},
@@ -91,9 +93,9 @@ var layers = []layer{
 	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
-	{"internal/svc/events", "api api/$ courier cron pattern store auth fault", "sdk"},
+	{"internal/svc/events", "api api/$ courier cron egress pattern store auth fault", "sdk"},
 	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
-	{"internal/svc/sns", "api api/$ courier pattern policy store auth fault", ""},
+	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", ""},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},

@@ -10,7 +10,7 @@ import (
 
 	api "penstock/internal/api/events"
 	"penstock/internal/auth"
-	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -71,8 +71,8 @@ func (r *Room) check(doc *destinationDoc) error {
 	case doc.Rate > maxRate:
 		return invalid("InvocationRateLimitPerSecond must not be larger than %d.", maxRate)
 	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !courier.Public(a) {
-		return invalid("Parameter InvocationEndpoint is not valid. Reason: %v.", courier.ErrPrivate)
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !egress.Public(a) {
+		return invalid("Parameter InvocationEndpoint is not valid. Reason: %v.", egress.ErrPrivate)
 	}
 	return nil
 }

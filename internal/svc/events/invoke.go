@@ -14,6 +14,7 @@ import (
 
 	api "penstock/internal/api/events"
 	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -265,7 +266,7 @@ func (r *Room) send(req *http.Request) error {
 		if errors.As(err, &address) {
 			err = address.Err // without the URL, which may hold secrets
 		}
-		if errors.Is(err, courier.ErrPrivate) {
+		if errors.Is(err, egress.ErrPrivate) {
 			return courier.GiveUp(err)
 		}
 		return err

@@ -17,6 +17,7 @@ import (
 	api "penstock/internal/api/events"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
@@ -294,7 +295,7 @@ func TestPrivateDestinations(t *testing.T) {
 	}
 	arn := b.destination(t, "hook", connection, "https://localhost:1/", "POST")
 	name := strings.TrimPrefix(arn, destinationARN(account, region, ""))
-	if err := b.invoke(t.Context(), Call{Account: account, Region: region, Resource: arn}, name, &parcel{Input: "{}"}); !errors.Is(err, courier.ErrPrivate) || !givenUp(err) {
+	if err := b.invoke(t.Context(), Call{Account: account, Region: region, Resource: arn}, name, &parcel{Input: "{}"}); !errors.Is(err, egress.ErrPrivate) || !givenUp(err) {
 		t.Error(err)
 	}
 	if len(got) != 0 {

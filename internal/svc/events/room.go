@@ -26,6 +26,7 @@ import (
 	api "penstock/internal/api/events"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/pattern"
 	"penstock/internal/store"
@@ -82,7 +83,7 @@ func New(deps Deps) *Room {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{deps: deps, client: courier.Client(deps.Private), compiled: map[string]*pattern.Pattern{}, paced: map[string]time.Time{}}
+	r := &Room{deps: deps, client: egress.Client(deps.Private), compiled: map[string]*pattern.Pattern{}, paced: map[string]time.Time{}}
 	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: deadline, Again: again, Log: deps.Log})
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/store"
 )
 
@@ -146,7 +147,7 @@ func (r *Room) post(ctx context.Context, m *message, s store.Subscription, doc s
 		if errors.As(err, &address) {
 			err = address.Err // without the URL, which may hold a password
 		}
-		if errors.Is(err, courier.ErrPrivate) {
+		if errors.Is(err, egress.ErrPrivate) {
 			return courier.GiveUp(err)
 		}
 		return err

@@ -24,6 +24,7 @@ import (
 	wire "penstock/internal/api/sns"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/policy"
 	"penstock/internal/store"
@@ -68,7 +69,7 @@ func New(deps Deps) *Room {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{deps: deps, client: courier.Client(deps.Private)}
+	r := &Room{deps: deps, client: egress.Client(deps.Private)}
 	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: deadline, Again: again, Log: deps.Log})
 	r.service = wire.New(r)
 	return r

@@ -16,7 +16,7 @@ import (
 
 	wire "penstock/internal/api/sns"
 	"penstock/internal/auth"
-	"penstock/internal/courier"
+	"penstock/internal/egress"
 	"penstock/internal/fault"
 	"penstock/internal/pattern"
 	"penstock/internal/store"
@@ -104,8 +104,8 @@ func (r *Room) checkEndpoint(protocol, endpoint string) error {
 	case u.Scheme != protocol:
 		return invalid("Endpoint must match the specified protocol")
 	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !courier.Public(a) {
-		return invalid("Endpoint: %v", courier.ErrPrivate)
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !egress.Public(a) {
+		return invalid("Endpoint: %v", egress.ErrPrivate)
 	}
 	return nil
 }

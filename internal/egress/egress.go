@@ -1,4 +1,6 @@
-package courier
+// Package egress is the one way out to addresses that users give: it looks at the address that
+// is dialled, so that nobody uses the server to look around in the network behind it.
+package egress
 
 import (
 	"context"
