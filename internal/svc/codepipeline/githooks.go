@@ -23,9 +23,15 @@ import (
 type GitHub struct {
 	// URL is the address of the REST API, https://api.github.com if empty.
 	URL string
-	// Client is http.DefaultClient if nil.
-	Client *http.Client
 }
+
+// githubClient goes after repositories that have got another name, and not to other hosts.
+var githubClient = &http.Client{CheckRedirect: func(to *http.Request, via []*http.Request) error {
+	if len(via) > 3 || to.URL.Host != via[0].URL.Host || to.URL.Scheme != via[0].URL.Scheme {
+		return errors.New("GitHub sends on to another place")
+	}
+	return nil
+}}
 
 const (
 	githubURL  = "https://api.github.com"
@@ -146,12 +152,14 @@ func (r *Room) setHookID(ctx context.Context, hook store.Webhook, id string) err
 func (g GitHub) call(ctx context.Context, method, path string, target map[string]string, in, out any) (int, error) {
 	ctx, stop := context.WithTimeout(ctx, githubTime)
 	defer stop()
-	base, client := g.URL, g.Client
+	base := g.URL
 	if base == "" {
 		base = githubURL
 	}
-	if client == nil {
-		client = http.DefaultClient
+	for _, name := range []string{target["Owner"], target["Repo"]} {
+		if name == "." || name == ".." { // which no escape keeps from being a folder
+			return 0, fmt.Errorf("there is no repository '%s/%s'", target["Owner"], target["Repo"])
+		}
 	}
 	var body io.Reader = http.NoBody
 	if in != nil {
@@ -168,7 +176,7 @@ func (g GitHub) call(ctx context.Context, method, path string, target map[string
 	req.Header.Set("Authorization", "Bearer "+target["OAuthToken"])
 	req.Header.Set("Accept", "application/vnd.github+json")
 	req.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(req)
+	res, err := githubClient.Do(req)
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -334,6 +335,42 @@ func TestRegisterWebhook(t *testing.T) {
 			w.Errorf("%+v", got)
 		}
 	})
+}
+
+// S-254: a registration goes to the repository that is named at GitHub, and nowhere else: no name
+// leaves the folder of repositories, and no redirection takes the secret along.
+func TestRegisterWebhookStays(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = append(seen, "other "+r.URL.Path) }))
+	t.Cleanup(other.Close)
+	github := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.URL.Path)
+		if to := map[string]string{"/repos/o/moved/hooks": "/repositories/1/hooks", "/repos/o/away/hooks": other.URL, "/repos/o/loop/hooks": "/repos/o/loop/hooks"}[r.URL.Path]; to != "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		}
+	}))
+	t.Cleanup(github.Close)
+	g := GitHub{URL: github.URL}
+	call := func(owner, repo string) (int, error) {
+		seen = nil
+		return g.call(t.Context(), http.MethodPost, "/hooks", map[string]string{"Owner": owner, "Repo": repo, "OAuthToken": "t0ken"}, map[string]string{"secret": "s"}, nil)
+	}
+	if status, err := call("o", "moved"); status != http.StatusOK || err != nil || len(seen) != 2 {
+		t.Errorf("a repository with a new name: %d %v %q", status, err, seen)
+	}
+	for _, repo := range []string{"away", "loop"} {
+		if _, err := call("o", repo); err == nil || len(seen) > 10 || slices.ContainsFunc(seen, func(s string) bool { return strings.HasPrefix(s, "other") }) {
+			t.Errorf("%s: %v %q", repo, err, seen)
+		}
+	}
+	for _, name := range []string{"..", "."} {
+		for _, c := range [][2]string{{name, "r"}, {"o", name}} {
+			if _, err := call(c[0], c[1]); err == nil || seen != nil {
+				t.Errorf("%q: %v %q", c, err, seen)
+			}
+		}
+	}
 }
 
 // S-251: no payload panics.
