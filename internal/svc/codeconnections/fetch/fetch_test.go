@@ -259,8 +259,8 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
-		text, ok := map[string]string{"public.example": "203.0.113.5", "rebound.example": "127.0.0.1", "git.corp.example": "192.168.3.4",
-			"both.example": "203.0.113.5 169.254.169.254", "mapped.example": "::ffff:10.0.0.1"}[host]
+		text, ok := map[string]string{"public.example": "93.184.216.34", "rebound.example": "127.0.0.1", "2130706433": "93.184.216.34", "0x7f.1": "93.184.216.34", "0177.0.0.1": "93.184.216.34", "git.corp.example": "192.168.3.4",
+			"both.example": "93.184.216.34 169.254.169.254", "mapped.example": "::ffff:10.0.0.1"}[host]
 		if !ok {
 			return nil, errors.New("no such host")
 		}
@@ -271,9 +271,10 @@ func TestGuard(t *testing.T) {
 		return list, nil
 	}
 	for text, pin := range map[string]string{
-		"https://public.example/o/r.git": "public.example:443:203.0.113.5", "https://public.example:8443/x": "public.example:8443:203.0.113.5",
-		"https://both.example/x": "both.example:443:203.0.113.5", "http://git.corp.example/x": "git.corp.example:80:192.168.3.4",
-		"https://GIT.corp.example/x": "GIT.corp.example:443:192.168.3.4", "http://10.1.2.3/x": "", "https://[2001:db8::1]/x": "", "file://" + root: "",
+		"https://public.example/o/r.git": "public.example:443:93.184.216.34", "https://public.example:8443/x": "public.example:8443:93.184.216.34",
+		"https://both.example/x": "both.example:443:93.184.216.34", "http://git.corp.example/x": "git.corp.example:80:192.168.3.4",
+		"https://GIT.corp.example/x": "GIT.corp.example:443:192.168.3.4", "http://10.1.2.3/x": "", "https://[2606:2800:220:1::1]/x": "", "file://" + root: "",
+		"https://public.example./x": "public.example:443:93.184.216.34",
 	} {
 		if p, err := g.judge(t.Context(), text); err != nil || p.pin != pin {
 			t.Errorf("%s: %+v %v", text, p, err)
@@ -284,7 +285,10 @@ func TestGuard(t *testing.T) {
 		"https://[::ffff:127.0.0.1]/x", "https://[64:ff9b::7f00:1]/x", "https://[fe80::1]/x", "https://100.64.0.1/x", "https://rebound.example/x", "https://mapped.example/x",
 		"http://public.example/x", "ssh://public.example/x", "git://public.example/x", "ext::sh -c id", "git@public.example:o/r", "/etc", "--upload-pack=x", "",
 		"https://user:pass@public.example/x", "https://public.example/x?y", "https://public.example/x#y", "https://public.example/a b", "https:///x",
-		"file://" + outside, "file://" + root + "/../x", "file://" + root + "/link", "file://host" + root, "file:" + "relative", "https://2130706433/x", "https://0x7f.1/x",
+		"file://" + outside, "file://" + root + "/../x", "file://" + root + "/link", "file://host" + root, "file:" + "relative", "https://2130706433/x", "https://0x7f.1/x", "https://0177.0.0.1/x", "https://127.0.0.1./x", "https://rebound.example./x", "https://[::1%25lo]/x", "https://[fe80::1%25eth0]/x",
+		"https://[::ffff:10.0.0.1%25eth0]/x", "https://[::127.0.0.1]/x", "https://[64:ff9b:1::a00:1]/x", "https://[2002:7f00:1::]/x", "https://[2001::1]/x", "https://[100::1]/x", "https://[4000::1]/x",
+		"https://[5f00::1]/x", "https://[3fff::1]/x", "https://[2001:db8::1]/x", "https://192.88.99.1/x", "https://192.0.2.1/x", "https://203.0.113.5/x", "https://127%2e0%2e0%2e1/x",
+		`https://public.example\@127.0.0.1/x`, "https://①②⑦.0.0.1/x",
 	} {
 		if p, err := g.judge(t.Context(), text); err == nil {
 			t.Errorf("%s is taken for %+v", text, p)

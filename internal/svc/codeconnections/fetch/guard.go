@@ -7,8 +7,11 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"penstock/internal/egress"
 )
 
 // guard decides where may be fetched from.
@@ -80,7 +83,10 @@ func (g guard) judge(ctx context.Context, text string) (place, error) {
 	case u.Hostname() == "":
 		return place{}, refused("the URL has no host")
 	}
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	// What the guard looks up and what git connects to have to be one name: without the dot at
+	// its end, and none that some take for an address (127.1, 0x7f000001).
+	u.Host = strings.Replace(u.Host, u.Hostname(), strings.TrimSuffix(u.Hostname(), "."), 1)
+	host := strings.ToLower(u.Hostname())
 	named := false
 	for _, n := range g.names {
 		named = named || n == host
@@ -89,6 +95,8 @@ func (g guard) judge(ctx context.Context, text string) (place, error) {
 	literal := false
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs, literal = []netip.Addr{a}, true
+	} else if numeric(host) {
+		return place{}, refused("the host '%s' is neither a name nor an address", host)
 	} else {
 		ctx, stop := context.WithTimeout(ctx, resolveTime)
 		defer stop()
@@ -99,7 +107,7 @@ func (g guard) judge(ctx context.Context, text string) (place, error) {
 	var good []string
 	for _, a := range addrs {
 		listed := named || g.listed(a)
-		if listed || public(a) && u.Scheme == "https" {
+		if listed || egress.Public(a) && u.Scheme == "https" {
 			good = append(good, bracketed(a))
 		}
 	}
@@ -118,6 +126,13 @@ func (g guard) judge(ctx context.Context, text string) (place, error) {
 		p.pin = u.Hostname() + ":" + port + ":" + strings.Join(good, ",")
 	}
 	return p, nil
+}
+
+// numeric says whether a name ends in a number, as no name of the internet does.
+func numeric(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err == nil || strings.Trim(last, "0123456789") == ""
 }
 
 func bracketed(a netip.Addr) string {
@@ -152,26 +167,4 @@ func (g guard) listed(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// special are ranges that are not for everybody, beside those net/netip knows.
-var special = func() (list []netip.Prefix) {
-	for _, text := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10", "::/96"} {
-		list = append(list, netip.MustParsePrefix(text))
-	}
-	return list
-}()
-
-// public says whether an address belongs to nobody's own network.
-func public(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-		return false
-	}
-	for _, s := range special {
-		if s.Contains(a) {
-			return false
-		}
-	}
-	return true
 }
