@@ -41,6 +41,7 @@ var rules = []rule{
 	{"parallel", parallel},
 	{"migrations", migrations},
 	{"workplace", workplace},
+	{"guarded", guarded},
 	{"ground", ground},
 	{"records", records},
 	{"links", links},
