@@ -18,7 +18,7 @@ type Protocol uint8
 
 // The protocols: JSON with a target header in two versions that differ in their content
 // type only, form in with XML out, JSON with the operation in method and path, and CBOR with
-// the operation in the path. A service of the last also speaks JSON10.
+// the operation in the path. A service of the last also speaks JSON10 and Query.
 const (
 	JSON10 Protocol = iota + 1
 	JSON11
@@ -54,6 +54,9 @@ type Service struct {
 	// the caller's answer.
 	Around func(ctx context.Context, c *Call, answer func(context.Context) error) error
 }
+
+// SpeaksQuery says whether the service answers forms.
+func (s *Service) SpeaksQuery() bool { return s.Protocol == Query || s.Protocol == RPCCBOR }
 
 // ErrorClass is one modelled exception. Code is its spelling on the wire where that
 // differs from the class (query protocol, and the header for clients that came from it). Message is the member with the text if it is not

@@ -51,7 +51,7 @@ func packed(text string) string {
 	return b.String()
 }
 
-// W-36: the CBOR protocol to the byte, and JSON 1.0 for the same service.
+// W-36: the CBOR protocol to the byte, and JSON 1.0 and forms for the same service.
 func TestGoldenCBORAnswers(t *testing.T) {
 	t.Parallel()
 	d := newDoor(pipelines{}, withMetrics)
@@ -60,6 +60,7 @@ func TestGoldenCBORAnswers(t *testing.T) {
 	target := func(op string) string {
 		return "POST /\nX-Amz-Target: GraniteServiceVersion20100801." + op + "\nContent-Type: application/x-amz-json-1.0\nAuthorization: " + signed("monitoring") + "\n\n"
 	}
+	form := "POST /\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\nAuthorization: " + signed("monitoring") + "\n\n"
 	refusal := func(class, message string) string {
 		return "\xa2\x66__type" + string(api.AppendCBORText(nil, class)) + "\x67message" + string(api.AppendCBORText(nil, message))
 	}
@@ -80,19 +81,26 @@ func TestGoldenCBORAnswers(t *testing.T) {
 			refusal("ValidationError", "1 validation error detected: Value null at 'AlarmName' failed to satisfy constraint: Member must not be null")},
 		"too much when unpacked": {place + "SetAlarmState" + "\nContent-Encoding: gzip" + head + packed(strings.Repeat("\x00", awswire.MaxBody+1)), 400, "application/cbor", "ValidationError;Sender",
 			refusal("ValidationError", "The request body is larger than 2097152 bytes")},
-		"no gzip":                {place + "SetAlarmState" + "\nContent-Encoding: gzip" + head + "\xa0", 400, "application/cbor", "SerializationException;Sender", ""},
-		"W-4 no CBOR":            {place + "SetAlarmState" + head + "{}", 400, "application/cbor", "SerializationException;Sender", ""},
-		"N-18 an operation":      {place + "PutDashboard" + head, 400, "application/cbor", "UnknownOperationException;Sender", refusal("UnknownOperationException", "The operation PutDashboard of CloudWatch is not offered by this penstock server")},
-		"N-18 a service":         {"POST /service/CodePipeline_20150709/operation/ListPipelines" + head, 400, "application/cbor", "", refusal("UnknownOperationException", "The service CodePipeline_20150709 is not offered by this penstock server")},
-		"N-18 a method":          {"GET /service/GraniteServiceVersion20100801/operation/ListMetrics" + head, 400, "application/cbor", "", ""},
-		"JSON":                   {target("GetMetricStatistics") + `{"Namespace":"n","MetricName":"m","StartTime":0,"EndTime":1,"Period":60}`, 200, "application/x-amz-json-1.0", "", `{"Label":"m","Datapoints":[{"Timestamp":0,"Sum":60,"Unit":"Count"}]}`},
-		"a class in JSON":        {target("SetAlarmState") + `{"AlarmName":"a","StateValue":"OK","StateReason":""}`, 404, "application/x-amz-json-1.0", "", `{"__type":"ResourceNotFound","message":"no alarm a"}`},
-		"a longer class in JSON": {target("PutMetricData") + `{"Namespace":"n","MetricData":[{"MetricName":"m","Value":0,"Timestamp":0,"Dimensions":[{"Name":"a","Value":"b"}]}]}`, 400, "application/x-amz-json-1.0", "", ""},
+		"no gzip":           {place + "SetAlarmState" + "\nContent-Encoding: gzip" + head + "\xa0", 400, "application/cbor", "SerializationException;Sender", ""},
+		"W-4 no CBOR":       {place + "SetAlarmState" + head + "{}", 400, "application/cbor", "SerializationException;Sender", ""},
+		"N-18 an operation": {place + "PutDashboard" + head, 400, "application/cbor", "UnknownOperationException;Sender", refusal("UnknownOperationException", "The operation PutDashboard of CloudWatch is not offered by this penstock server")},
+		"N-18 a service":    {"POST /service/CodePipeline_20150709/operation/ListPipelines" + head, 400, "application/cbor", "", refusal("UnknownOperationException", "The service CodePipeline_20150709 is not offered by this penstock server")},
+		"N-18 a method":     {"GET /service/GraniteServiceVersion20100801/operation/ListMetrics" + head, 400, "application/cbor", "", ""},
+		"JSON":              {target("GetMetricStatistics") + `{"Namespace":"n","MetricName":"m","StartTime":0,"EndTime":1,"Period":60}`, 200, "application/x-amz-json-1.0", "", `{"Label":"m","Datapoints":[{"Timestamp":0,"Sum":60,"Unit":"Count"}]}`},
+		"a class in JSON":   {target("SetAlarmState") + `{"AlarmName":"a","StateValue":"OK","StateReason":""}`, 404, "application/x-amz-json-1.0", "", `{"__type":"ResourceNotFound","message":"no alarm a"}`},
+		"a form": {form + "Action=GetMetricStatistics&Version=2010-08-01&Namespace=n&MetricName=m&StartTime=1970-01-01T00:00:00Z&EndTime=1970-01-01T00:00:01Z&Period=60&Statistics.member.1=Sum", 200, "text/xml", "",
+			`<GetMetricStatisticsResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><GetMetricStatisticsResult><Label>m</Label><Datapoints><member><Timestamp>1970-01-01T00:00:00Z</Timestamp><Sum>60</Sum><Unit>Count</Unit></member></Datapoints></GetMetricStatisticsResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></GetMetricStatisticsResponse>`},
+		"a packed form": {strings.Replace(form, "\n\n", "\nContent-Encoding: gzip\n\n", 1) + packed("Action=PutMetricData&Version=2010-08-01&Namespace=n&MetricData.member.1.MetricName=m&MetricData.member.1.Value=1.5&MetricData.member.1.Timestamp=2017-06-02T05:17:58.648Z&MetricData.member.1.Dimensions.member.1.Name=d&MetricData.member.1.Dimensions.member.1.Value=%C3%A9"), 200, "text/xml", "",
+			`<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></PutMetricDataResponse>`},
+		"a class in a form":             {form + "Action=PutMetricData&Namespace=n&MetricData.member.1.MetricName=m&MetricData.member.1.Value=0&MetricData.member.1.Timestamp=1970-01-01T00:00:00Z&MetricData.member.1.Dimensions.member.1.Name=a&MetricData.member.1.Dimensions.member.1.Value=b", 400, "text/xml", "", ""},
+		"a packed form that is no gzip": {strings.Replace(form, "\n\n", "\nContent-Encoding: gzip\n\n", 1) + "Action=ListMetrics", 400, "text/xml", "", ""},
+		"N-18 an operation in a form":   {form + "Action=PutDashboard&Version=2010-08-01", 400, "text/xml", "", `<ErrorResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>Could not find operation PutDashboard for version 2010-08-01 of CloudWatch on this penstock server</Message></Error><RequestId>ID</RequestId></ErrorResponse>`},
+		"a longer class in JSON":        {target("PutMetricData") + `{"Namespace":"n","MetricData":[{"MetricName":"m","Value":0,"Timestamp":0,"Dimensions":[{"Name":"a","Value":"b"}]}]}`, 400, "application/x-amz-json-1.0", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := ask(t, d, c.request)
-			got := bodyOf(t, r)
+			got := strings.ReplaceAll(bodyOf(t, r), r.Header.Get("X-Amzn-Requestid"), "ID")
 			protocol := map[string]string{"application/cbor": "rpc-v2-cbor"}[c.kind]
 			if r.StatusCode != c.status || r.Header.Get("Content-Type") != c.kind || r.Header.Get("X-Amzn-Query-Error") != c.query || r.Header.Get("Smithy-Protocol") != protocol {
 				t.Errorf("%d %v %q", r.StatusCode, r.Header, got)

@@ -93,7 +93,7 @@ func (x *exchange) writeError(code, message string, status int) {
 		}
 	}
 	formed := code
-	if s != nil && s.Protocol == api.RPCCBOR {
+	if s != nil && s.Protocol == api.RPCCBOR && env != xmlEnvelope {
 		code = s.Class(code)
 	}
 	var table map[string]spelling

@@ -108,7 +108,7 @@ func (x *exchange) find() route {
 	}
 	// (5) A form, which can only be unsigned or signed in a way of old.
 	if s := x.byForm(); s != nil {
-		rt.to, rt.service = toForm, s
+		rt.to, rt.service, rt.envelope = toForm, s, xmlEnvelope
 		return rt
 	}
 	// (6) The host, for unsigned requests.
@@ -234,8 +234,8 @@ func (d *Door) byScopeName(r *http.Request, scope string, rt route) route {
 func (d *Door) unaddressed(r *http.Request, s *api.Service, rt route) route {
 	rt.service = s
 	switch {
-	case s.Protocol == api.Query && r.URL.Path == "/":
-		rt.to = toForm
+	case s.SpeaksQuery() && r.URL.Path == "/":
+		rt.to, rt.envelope = toForm, xmlEnvelope
 	case !rt.signed:
 		rt.err = fault.New("MissingAuthenticationTokenException", "Missing Authentication Token")
 	case s.Protocol == api.RESTJSON:
@@ -281,7 +281,7 @@ func (x *exchange) byForm() *api.Service {
 	}
 	var found *api.Service
 	for _, s := range x.Services {
-		if s.Protocol == api.Query && (found == nil || form.Get("Version") == s.Version) {
+		if s.SpeaksQuery() && (found == nil || form.Get("Version") == s.Version) {
 			found = s
 		}
 	}

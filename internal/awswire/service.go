@@ -116,7 +116,17 @@ func (x *exchange) serveJSON(body, dst []byte, serve func(context.Context, *api.
 
 func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
 	s := x.route.service
-	form, err := formOf(x.r, body)
+	ctx, plain := context.Context(nil), body
+	var err error
+	if x.packed() { // which is not unpacked for those who did not sign
+		if ctx, err = x.authenticate(s.Scope, body); err != nil {
+			return dst, err
+		}
+		if plain, err = x.unpack(body); err != nil {
+			return dst, err
+		}
+	}
+	form, err := formOf(x.r, plain)
 	if err != nil {
 		return dst, fault.New("MalformedQueryString", "The request's parameters are not valid: %v", err)
 	}
@@ -124,9 +134,10 @@ func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
 	if x.route.op = s.Operations[action]; action != "" && (x.route.op == nil || version != "" && version != s.Version) {
 		return dst, fault.New("InvalidAction", "Could not find operation %.100s for version %.20s of %s on this penstock server", action, version, s.ID)
 	}
-	ctx, err := x.authenticate(s.Scope, body)
-	if err != nil {
-		return dst, err
+	if ctx == nil {
+		if ctx, err = x.authenticate(s.Scope, body); err != nil {
+			return dst, err
+		}
 	}
 	if x.route.op == nil {
 		return dst, fault.New("MissingAction", "The request has no Action parameter")
@@ -176,10 +187,15 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	}
 }
 
-// unpack gives the input of a body that was compressed, as the clients of CloudWatch send large
-// ones. The limit of the body is that of the input too.
+// packed says whether the body is compressed, as the clients of CloudWatch send large ones.
+func (x *exchange) packed() bool {
+	return x.route.service.Protocol == api.RPCCBOR && x.r.Header.Get("Content-Encoding") == "gzip"
+}
+
+// unpack gives the input of a body, compressed or not. The limit of the body is that of the input
+// too.
 func (x *exchange) unpack(body []byte) ([]byte, error) {
-	if x.route.service.Protocol != api.RPCCBOR || x.r.Header.Get("Content-Encoding") != "gzip" {
+	if !x.packed() {
 		return body, nil
 	}
 	limit := x.limit()
@@ -235,8 +251,11 @@ func (x *exchange) refuse(err error) {
 
 // contentType is that of the service's answers.
 func (x *exchange) contentType() string {
-	if x.route.envelope == cborEnvelope {
+	switch x.route.envelope {
+	case cborEnvelope:
 		return "application/cbor"
+	case xmlEnvelope:
+		return "text/xml"
 	}
 	if s := x.route.service; s != nil {
 		switch s.Protocol {
