@@ -17,6 +17,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 	"penstock/internal/store"
+	"penstock/internal/svc/cloudwatch"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/notifications"
 )
@@ -93,6 +94,12 @@ func eventSession(call events.Call) auth.MintInput {
 func (c *calls) forNotification(account, region, rule, topic string) aws.Config {
 	return c.config(region, auth.MintInput{Account: account, Service: notifications.Principal, SessionName: "notifications", InvokedBy: notifications.Principal,
 		Source: rule, Policies: []string{document([]statement{{"Allow", []string{"sns:Publish"}, []string{topic}}})}})
+}
+
+// forAlarm is forNotification for the topic that an alarm tells.
+func (c *calls) forAlarm(account, region, alarm, topic string) aws.Config {
+	return c.config(region, auth.MintInput{Account: account, Service: cloudwatch.Principal, SessionName: "alarms", InvokedBy: cloudwatch.Principal,
+		Source: alarm, Policies: []string{document([]statement{{"Allow", []string{"sns:Publish"}, []string{topic}}})}})
 }
 
 // forJob makes what a provider may use for a job: the action's role, which is assumed

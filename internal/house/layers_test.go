@@ -93,6 +93,7 @@ var layers = []layer{
 	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
+	{"internal/svc/cloudwatch", "api api/$ courier store pipeline auth fault", "sdk"},
 	{"internal/svc/events", "api api/$ courier cron egress pattern store auth fault", "sdk"},
 	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
 	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", ""},

@@ -92,6 +92,16 @@ type DimensionFilter struct {
 	Value string `json:"Value,omitzero"`
 }
 
+// DisableAlarmActionsInput is the input of DisableAlarmActions.
+type DisableAlarmActionsInput struct {
+	AlarmNames []string `json:"AlarmNames,omitzero"`
+}
+
+// EnableAlarmActionsInput is the input of EnableAlarmActions.
+type EnableAlarmActionsInput struct {
+	AlarmNames []string `json:"AlarmNames,omitzero"`
+}
+
 // Entity is a structure of the API.
 type Entity struct {
 	KeyAttributes map[string]string `json:"KeyAttributes,omitzero"`
@@ -350,6 +360,12 @@ type UntagResourceOutput struct {
 // DeleteAlarmsOutput is empty.
 type DeleteAlarmsOutput struct{}
 
+// DisableAlarmActionsOutput is empty.
+type DisableAlarmActionsOutput struct{}
+
+// EnableAlarmActionsOutput is empty.
+type EnableAlarmActionsOutput struct{}
+
 // PutMetricAlarmOutput is empty.
 type PutMetricAlarmOutput struct{}
 
@@ -366,6 +382,8 @@ type SetAlarmStateOutput struct{}
 type Service interface {
 	DeleteAlarms(ctx context.Context, in *DeleteAlarmsInput) (*DeleteAlarmsOutput, error)
 	DescribeAlarms(ctx context.Context, in *DescribeAlarmsInput) (*DescribeAlarmsOutput, error)
+	DisableAlarmActions(ctx context.Context, in *DisableAlarmActionsInput) (*DisableAlarmActionsOutput, error)
+	EnableAlarmActions(ctx context.Context, in *EnableAlarmActionsInput) (*EnableAlarmActionsOutput, error)
 	GetMetricData(ctx context.Context, in *GetMetricDataInput) (*GetMetricDataOutput, error)
 	GetMetricStatistics(ctx context.Context, in *GetMetricStatisticsInput) (*GetMetricStatisticsOutput, error)
 	ListMetrics(ctx context.Context, in *ListMetricsInput) (*ListMetricsOutput, error)
@@ -389,6 +407,16 @@ func (Unimplemented) DeleteAlarms(context.Context, *DeleteAlarmsInput) (*DeleteA
 // DescribeAlarms refuses.
 func (Unimplemented) DescribeAlarms(context.Context, *DescribeAlarmsInput) (*DescribeAlarmsOutput, error) {
 	return nil, api.Unsupported("CloudWatch", "DescribeAlarms")
+}
+
+// DisableAlarmActions refuses.
+func (Unimplemented) DisableAlarmActions(context.Context, *DisableAlarmActionsInput) (*DisableAlarmActionsOutput, error) {
+	return nil, api.Unsupported("CloudWatch", "DisableAlarmActions")
+}
+
+// EnableAlarmActions refuses.
+func (Unimplemented) EnableAlarmActions(context.Context, *EnableAlarmActionsInput) (*EnableAlarmActionsOutput, error) {
+	return nil, api.Unsupported("CloudWatch", "EnableAlarmActions")
 }
 
 // GetMetricData refuses.
@@ -501,68 +529,70 @@ var shapes = []api.Shape{
 	58:  {Kind: api.Integer, HasMin: true, Min: 0, HasMax: true, Max: 86400},
 	59:  {Kind: api.Integer, HasMin: true, Min: 0, HasMax: true, Max: 86400},
 	60:  {Kind: api.Integer, HasMin: true, Min: 10, HasMax: true, Max: 3600},
-	61:  {Kind: api.Structure, Name: "GetMetricDataInput", Members: []api.Member{{Name: "MetricDataQueries", Shape: 44, Required: true}, {Name: "StartTime", Shape: 18, Required: true}, {Name: "EndTime", Shape: 18, Required: true}, {Name: "NextToken", Shape: 10}, {Name: "ScanBy", Shape: 62}, {Name: "MaxDatapoints", Shape: 63}, {Name: "LabelOptions", Shape: 64}}},
-	62:  {Kind: api.String, Enum: []string{"TimestampDescending", "TimestampAscending"}},
-	63:  {Kind: api.Integer},
-	64:  {Kind: api.Structure, Name: "LabelOptions", Members: []api.Member{{Name: "Timezone", Shape: 65}}},
-	65:  {Kind: api.String},
-	66:  {Kind: api.Structure, Name: "GetMetricDataOutput", Members: []api.Member{{Name: "MetricDataResults", Shape: 67}, {Name: "NextToken", Shape: 10}, {Name: "Messages", Shape: 73}}},
-	67:  {Kind: api.List, Elem: 68},
-	68:  {Kind: api.Structure, Name: "MetricDataResult", Members: []api.Member{{Name: "Id", Shape: 46}, {Name: "Label", Shape: 51}, {Name: "Timestamps", Shape: 69}, {Name: "Values", Shape: 70}, {Name: "StatusCode", Shape: 72}, {Name: "Messages", Shape: 73}}},
-	69:  {Kind: api.List, Elem: 18},
-	70:  {Kind: api.List, Elem: 71},
-	71:  {Kind: api.Double},
-	72:  {Kind: api.String, Enum: []string{"Complete", "InternalError", "PartialData", "Forbidden"}},
-	73:  {Kind: api.List, Elem: 74},
-	74:  {Kind: api.Structure, Name: "MessageData", Members: []api.Member{{Name: "Code", Shape: 75}, {Name: "Value", Shape: 76}}},
-	75:  {Kind: api.String},
-	76:  {Kind: api.String},
-	77:  {Kind: api.Structure, Name: "GetMetricStatisticsInput", Members: []api.Member{{Name: "Namespace", Shape: 29, Required: true}, {Name: "MetricName", Shape: 28, Required: true}, {Name: "Dimensions", Shape: 32}, {Name: "StartTime", Shape: 18, Required: true}, {Name: "EndTime", Shape: 18, Required: true}, {Name: "Period", Shape: 36, Required: true}, {Name: "Statistics", Shape: 78}, {Name: "ExtendedStatistics", Shape: 79}, {Name: "Unit", Shape: 37}}},
-	78:  {Kind: api.List, HasMin: true, Min: 1, HasMax: true, Max: 5, Elem: 30},
-	79:  {Kind: api.List, HasMin: true, Min: 1, HasMax: true, Max: 10, Elem: 31},
-	80:  {Kind: api.Structure, Name: "GetMetricStatisticsOutput", Members: []api.Member{{Name: "Label", Shape: 51}, {Name: "Datapoints", Shape: 81}}},
-	81:  {Kind: api.List, Elem: 82},
-	82:  {Kind: api.Structure, Name: "Datapoint", Members: []api.Member{{Name: "Timestamp", Shape: 18}, {Name: "SampleCount", Shape: 71}, {Name: "Average", Shape: 71}, {Name: "Sum", Shape: 71}, {Name: "Minimum", Shape: 71}, {Name: "Maximum", Shape: 71}, {Name: "Unit", Shape: 37}, {Name: "ExtendedStatistics", Shape: 83}}},
-	83:  {Kind: api.Map, Key: 31, Elem: 71},
-	84:  {Kind: api.Structure, Name: "ListMetricsInput", Members: []api.Member{{Name: "Namespace", Shape: 29}, {Name: "MetricName", Shape: 28}, {Name: "Dimensions", Shape: 85}, {Name: "NextToken", Shape: 10}, {Name: "RecentlyActive", Shape: 87}, {Name: "IncludeLinkedAccounts", Shape: 88}, {Name: "OwningAccount", Shape: 53}}},
-	85:  {Kind: api.List, HasMax: true, Max: 10, Elem: 86},
-	86:  {Kind: api.Structure, Name: "DimensionFilter", Members: []api.Member{{Name: "Name", Shape: 34, Required: true}, {Name: "Value", Shape: 35}}},
-	87:  {Kind: api.String, Enum: []string{"PT3H"}},
-	88:  {Kind: api.Boolean},
-	89:  {Kind: api.Structure, Name: "ListMetricsOutput", Members: []api.Member{{Name: "Metrics", Shape: 90}, {Name: "NextToken", Shape: 10}, {Name: "OwningAccounts", Shape: 91}}},
-	90:  {Kind: api.List, Elem: 48},
-	91:  {Kind: api.List, Elem: 53},
-	92:  {Kind: api.Structure, Name: "ListTagsForResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 93, Required: true}}},
-	93:  {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 1024},
-	94:  {Kind: api.Structure, Name: "ListTagsForResourceOutput", Members: []api.Member{{Name: "Tags", Shape: 95}}},
-	95:  {Kind: api.List, Elem: 96},
-	96:  {Kind: api.Structure, Name: "Tag", Members: []api.Member{{Name: "Key", Shape: 97, Required: true}, {Name: "Value", Shape: 98, Required: true}}},
-	97:  {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 128},
-	98:  {Kind: api.String, HasMin: true, Min: 0, HasMax: true, Max: 256},
-	99:  {Kind: api.Structure, Name: "PutMetricAlarmInput", Members: []api.Member{{Name: "AlarmName", Shape: 2, Required: true}, {Name: "AlarmDescription", Shape: 19}, {Name: "ActionsEnabled", Shape: 14}, {Name: "OKActions", Shape: 15}, {Name: "AlarmActions", Shape: 15}, {Name: "InsufficientDataActions", Shape: 15}, {Name: "MetricName", Shape: 28}, {Name: "Namespace", Shape: 29}, {Name: "Statistic", Shape: 30}, {Name: "ExtendedStatistic", Shape: 31}, {Name: "Dimensions", Shape: 32}, {Name: "Period", Shape: 36}, {Name: "Unit", Shape: 37}, {Name: "EvaluationPeriods", Shape: 38}, {Name: "DatapointsToAlarm", Shape: 39}, {Name: "Threshold", Shape: 40}, {Name: "ComparisonOperator", Shape: 41}, {Name: "TreatMissingData", Shape: 42}, {Name: "EvaluateLowSampleCountPercentile", Shape: 43}, {Name: "Metrics", Shape: 44}, {Name: "Tags", Shape: 95}, {Name: "ThresholdMetricId", Shape: 46}, {Name: "EvaluationCriteria", Shape: 55}, {Name: "EvaluationInterval", Shape: 60}}},
-	100: {Kind: api.Structure, Name: "PutMetricDataInput", Members: []api.Member{{Name: "Namespace", Shape: 29, Required: true}, {Name: "MetricData", Shape: 101}, {Name: "EntityMetricData", Shape: 107}, {Name: "StrictEntityValidation", Shape: 116}}},
-	101: {Kind: api.List, Elem: 102},
-	102: {Kind: api.Structure, Name: "MetricDatum", Members: []api.Member{{Name: "MetricName", Shape: 28, Required: true}, {Name: "Dimensions", Shape: 32}, {Name: "Timestamp", Shape: 18}, {Name: "Value", Shape: 71}, {Name: "StatisticValues", Shape: 103}, {Name: "Values", Shape: 104}, {Name: "Counts", Shape: 105}, {Name: "Unit", Shape: 37}, {Name: "StorageResolution", Shape: 106}}},
-	103: {Kind: api.Structure, Name: "StatisticSet", Members: []api.Member{{Name: "SampleCount", Shape: 71, Required: true}, {Name: "Sum", Shape: 71, Required: true}, {Name: "Minimum", Shape: 71, Required: true}, {Name: "Maximum", Shape: 71, Required: true}}},
-	104: {Kind: api.List, Elem: 71},
-	105: {Kind: api.List, Elem: 71},
-	106: {Kind: api.Integer, HasMin: true, Min: 1},
-	107: {Kind: api.List, Elem: 108},
-	108: {Kind: api.Structure, Name: "EntityMetricData", Members: []api.Member{{Name: "Entity", Shape: 109}, {Name: "MetricData", Shape: 101}}},
-	109: {Kind: api.Structure, Name: "Entity", Members: []api.Member{{Name: "KeyAttributes", Shape: 110}, {Name: "Attributes", Shape: 113}}},
-	110: {Kind: api.Map, HasMin: true, Min: 2, HasMax: true, Max: 4, Key: 111, Elem: 112},
-	111: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 32},
-	112: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 2048},
-	113: {Kind: api.Map, HasMin: true, Min: 0, HasMax: true, Max: 10, Key: 114, Elem: 115},
-	114: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 256},
-	115: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 2048},
-	116: {Kind: api.Boolean},
-	117: {Kind: api.Structure, Name: "SetAlarmStateInput", Members: []api.Member{{Name: "AlarmName", Shape: 2, Required: true}, {Name: "StateValue", Shape: 7, Required: true}, {Name: "StateReason", Shape: 21, Required: true}, {Name: "StateReasonData", Shape: 22}}},
-	118: {Kind: api.Structure, Name: "TagResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 93, Required: true}, {Name: "Tags", Shape: 95, Required: true}}},
-	119: {Kind: api.Structure, Name: "TagResourceOutput"},
-	120: {Kind: api.Structure, Name: "UntagResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 93, Required: true}, {Name: "TagKeys", Shape: 121, Required: true}}},
-	121: {Kind: api.List, Elem: 97},
-	122: {Kind: api.Structure, Name: "UntagResourceOutput"},
+	61:  {Kind: api.Structure, Name: "DisableAlarmActionsInput", Members: []api.Member{{Name: "AlarmNames", Shape: 1, Required: true}}},
+	62:  {Kind: api.Structure, Name: "EnableAlarmActionsInput", Members: []api.Member{{Name: "AlarmNames", Shape: 1, Required: true}}},
+	63:  {Kind: api.Structure, Name: "GetMetricDataInput", Members: []api.Member{{Name: "MetricDataQueries", Shape: 44, Required: true}, {Name: "StartTime", Shape: 18, Required: true}, {Name: "EndTime", Shape: 18, Required: true}, {Name: "NextToken", Shape: 10}, {Name: "ScanBy", Shape: 64}, {Name: "MaxDatapoints", Shape: 65}, {Name: "LabelOptions", Shape: 66}}},
+	64:  {Kind: api.String, Enum: []string{"TimestampDescending", "TimestampAscending"}},
+	65:  {Kind: api.Integer},
+	66:  {Kind: api.Structure, Name: "LabelOptions", Members: []api.Member{{Name: "Timezone", Shape: 67}}},
+	67:  {Kind: api.String},
+	68:  {Kind: api.Structure, Name: "GetMetricDataOutput", Members: []api.Member{{Name: "MetricDataResults", Shape: 69}, {Name: "NextToken", Shape: 10}, {Name: "Messages", Shape: 75}}},
+	69:  {Kind: api.List, Elem: 70},
+	70:  {Kind: api.Structure, Name: "MetricDataResult", Members: []api.Member{{Name: "Id", Shape: 46}, {Name: "Label", Shape: 51}, {Name: "Timestamps", Shape: 71}, {Name: "Values", Shape: 72}, {Name: "StatusCode", Shape: 74}, {Name: "Messages", Shape: 75}}},
+	71:  {Kind: api.List, Elem: 18},
+	72:  {Kind: api.List, Elem: 73},
+	73:  {Kind: api.Double},
+	74:  {Kind: api.String, Enum: []string{"Complete", "InternalError", "PartialData", "Forbidden"}},
+	75:  {Kind: api.List, Elem: 76},
+	76:  {Kind: api.Structure, Name: "MessageData", Members: []api.Member{{Name: "Code", Shape: 77}, {Name: "Value", Shape: 78}}},
+	77:  {Kind: api.String},
+	78:  {Kind: api.String},
+	79:  {Kind: api.Structure, Name: "GetMetricStatisticsInput", Members: []api.Member{{Name: "Namespace", Shape: 29, Required: true}, {Name: "MetricName", Shape: 28, Required: true}, {Name: "Dimensions", Shape: 32}, {Name: "StartTime", Shape: 18, Required: true}, {Name: "EndTime", Shape: 18, Required: true}, {Name: "Period", Shape: 36, Required: true}, {Name: "Statistics", Shape: 80}, {Name: "ExtendedStatistics", Shape: 81}, {Name: "Unit", Shape: 37}}},
+	80:  {Kind: api.List, HasMin: true, Min: 1, HasMax: true, Max: 5, Elem: 30},
+	81:  {Kind: api.List, HasMin: true, Min: 1, HasMax: true, Max: 10, Elem: 31},
+	82:  {Kind: api.Structure, Name: "GetMetricStatisticsOutput", Members: []api.Member{{Name: "Label", Shape: 51}, {Name: "Datapoints", Shape: 83}}},
+	83:  {Kind: api.List, Elem: 84},
+	84:  {Kind: api.Structure, Name: "Datapoint", Members: []api.Member{{Name: "Timestamp", Shape: 18}, {Name: "SampleCount", Shape: 73}, {Name: "Average", Shape: 73}, {Name: "Sum", Shape: 73}, {Name: "Minimum", Shape: 73}, {Name: "Maximum", Shape: 73}, {Name: "Unit", Shape: 37}, {Name: "ExtendedStatistics", Shape: 85}}},
+	85:  {Kind: api.Map, Key: 31, Elem: 73},
+	86:  {Kind: api.Structure, Name: "ListMetricsInput", Members: []api.Member{{Name: "Namespace", Shape: 29}, {Name: "MetricName", Shape: 28}, {Name: "Dimensions", Shape: 87}, {Name: "NextToken", Shape: 10}, {Name: "RecentlyActive", Shape: 89}, {Name: "IncludeLinkedAccounts", Shape: 90}, {Name: "OwningAccount", Shape: 53}}},
+	87:  {Kind: api.List, HasMax: true, Max: 10, Elem: 88},
+	88:  {Kind: api.Structure, Name: "DimensionFilter", Members: []api.Member{{Name: "Name", Shape: 34, Required: true}, {Name: "Value", Shape: 35}}},
+	89:  {Kind: api.String, Enum: []string{"PT3H"}},
+	90:  {Kind: api.Boolean},
+	91:  {Kind: api.Structure, Name: "ListMetricsOutput", Members: []api.Member{{Name: "Metrics", Shape: 92}, {Name: "NextToken", Shape: 10}, {Name: "OwningAccounts", Shape: 93}}},
+	92:  {Kind: api.List, Elem: 48},
+	93:  {Kind: api.List, Elem: 53},
+	94:  {Kind: api.Structure, Name: "ListTagsForResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 95, Required: true}}},
+	95:  {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 1024},
+	96:  {Kind: api.Structure, Name: "ListTagsForResourceOutput", Members: []api.Member{{Name: "Tags", Shape: 97}}},
+	97:  {Kind: api.List, Elem: 98},
+	98:  {Kind: api.Structure, Name: "Tag", Members: []api.Member{{Name: "Key", Shape: 99, Required: true}, {Name: "Value", Shape: 100, Required: true}}},
+	99:  {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 128},
+	100: {Kind: api.String, HasMin: true, Min: 0, HasMax: true, Max: 256},
+	101: {Kind: api.Structure, Name: "PutMetricAlarmInput", Members: []api.Member{{Name: "AlarmName", Shape: 2, Required: true}, {Name: "AlarmDescription", Shape: 19}, {Name: "ActionsEnabled", Shape: 14}, {Name: "OKActions", Shape: 15}, {Name: "AlarmActions", Shape: 15}, {Name: "InsufficientDataActions", Shape: 15}, {Name: "MetricName", Shape: 28}, {Name: "Namespace", Shape: 29}, {Name: "Statistic", Shape: 30}, {Name: "ExtendedStatistic", Shape: 31}, {Name: "Dimensions", Shape: 32}, {Name: "Period", Shape: 36}, {Name: "Unit", Shape: 37}, {Name: "EvaluationPeriods", Shape: 38}, {Name: "DatapointsToAlarm", Shape: 39}, {Name: "Threshold", Shape: 40}, {Name: "ComparisonOperator", Shape: 41}, {Name: "TreatMissingData", Shape: 42}, {Name: "EvaluateLowSampleCountPercentile", Shape: 43}, {Name: "Metrics", Shape: 44}, {Name: "Tags", Shape: 97}, {Name: "ThresholdMetricId", Shape: 46}, {Name: "EvaluationCriteria", Shape: 55}, {Name: "EvaluationInterval", Shape: 60}}},
+	102: {Kind: api.Structure, Name: "PutMetricDataInput", Members: []api.Member{{Name: "Namespace", Shape: 29, Required: true}, {Name: "MetricData", Shape: 103}, {Name: "EntityMetricData", Shape: 109}, {Name: "StrictEntityValidation", Shape: 118}}},
+	103: {Kind: api.List, Elem: 104},
+	104: {Kind: api.Structure, Name: "MetricDatum", Members: []api.Member{{Name: "MetricName", Shape: 28, Required: true}, {Name: "Dimensions", Shape: 32}, {Name: "Timestamp", Shape: 18}, {Name: "Value", Shape: 73}, {Name: "StatisticValues", Shape: 105}, {Name: "Values", Shape: 106}, {Name: "Counts", Shape: 107}, {Name: "Unit", Shape: 37}, {Name: "StorageResolution", Shape: 108}}},
+	105: {Kind: api.Structure, Name: "StatisticSet", Members: []api.Member{{Name: "SampleCount", Shape: 73, Required: true}, {Name: "Sum", Shape: 73, Required: true}, {Name: "Minimum", Shape: 73, Required: true}, {Name: "Maximum", Shape: 73, Required: true}}},
+	106: {Kind: api.List, Elem: 73},
+	107: {Kind: api.List, Elem: 73},
+	108: {Kind: api.Integer, HasMin: true, Min: 1},
+	109: {Kind: api.List, Elem: 110},
+	110: {Kind: api.Structure, Name: "EntityMetricData", Members: []api.Member{{Name: "Entity", Shape: 111}, {Name: "MetricData", Shape: 103}}},
+	111: {Kind: api.Structure, Name: "Entity", Members: []api.Member{{Name: "KeyAttributes", Shape: 112}, {Name: "Attributes", Shape: 115}}},
+	112: {Kind: api.Map, HasMin: true, Min: 2, HasMax: true, Max: 4, Key: 113, Elem: 114},
+	113: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 32},
+	114: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 2048},
+	115: {Kind: api.Map, HasMin: true, Min: 0, HasMax: true, Max: 10, Key: 116, Elem: 117},
+	116: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 256},
+	117: {Kind: api.String, HasMin: true, Min: 1, HasMax: true, Max: 2048},
+	118: {Kind: api.Boolean},
+	119: {Kind: api.Structure, Name: "SetAlarmStateInput", Members: []api.Member{{Name: "AlarmName", Shape: 2, Required: true}, {Name: "StateValue", Shape: 7, Required: true}, {Name: "StateReason", Shape: 21, Required: true}, {Name: "StateReasonData", Shape: 22}}},
+	120: {Kind: api.Structure, Name: "TagResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 95, Required: true}, {Name: "Tags", Shape: 97, Required: true}}},
+	121: {Kind: api.Structure, Name: "TagResourceOutput"},
+	122: {Kind: api.Structure, Name: "UntagResourceInput", Members: []api.Member{{Name: "ResourceARN", Shape: 95, Required: true}, {Name: "TagKeys", Shape: 123, Required: true}}},
+	123: {Kind: api.List, Elem: 99},
+	124: {Kind: api.Structure, Name: "UntagResourceOutput"},
 }
 
 // New makes s answerable by the door.
@@ -588,15 +618,17 @@ func New(s Service) *api.Service {
 		Operations: api.Operations(
 			api.NewOperation("DeleteAlarms", 0, -1, s.DeleteAlarms),
 			api.NewOperation("DescribeAlarms", 3, 11, s.DescribeAlarms),
-			api.NewOperation("GetMetricData", 61, 66, s.GetMetricData),
-			api.NewOperation("GetMetricStatistics", 77, 80, s.GetMetricStatistics),
-			api.NewOperation("ListMetrics", 84, 89, s.ListMetrics),
-			api.NewOperation("ListTagsForResource", 92, 94, s.ListTagsForResource),
-			api.NewOperation("PutMetricAlarm", 99, -1, s.PutMetricAlarm),
-			api.NewOperation("PutMetricData", 100, -1, s.PutMetricData),
-			api.NewOperation("SetAlarmState", 117, -1, s.SetAlarmState),
-			api.NewOperation("TagResource", 118, 119, s.TagResource),
-			api.NewOperation("UntagResource", 120, 122, s.UntagResource),
+			api.NewOperation("DisableAlarmActions", 61, -1, s.DisableAlarmActions),
+			api.NewOperation("EnableAlarmActions", 62, -1, s.EnableAlarmActions),
+			api.NewOperation("GetMetricData", 63, 68, s.GetMetricData),
+			api.NewOperation("GetMetricStatistics", 79, 82, s.GetMetricStatistics),
+			api.NewOperation("ListMetrics", 86, 91, s.ListMetrics),
+			api.NewOperation("ListTagsForResource", 94, 96, s.ListTagsForResource),
+			api.NewOperation("PutMetricAlarm", 101, -1, s.PutMetricAlarm),
+			api.NewOperation("PutMetricData", 102, -1, s.PutMetricData),
+			api.NewOperation("SetAlarmState", 119, -1, s.SetAlarmState),
+			api.NewOperation("TagResource", 120, 121, s.TagResource),
+			api.NewOperation("UntagResource", 122, 124, s.UntagResource),
 		),
 	}
 }

@@ -39,6 +39,11 @@ type alarmDoc struct {
 	Missing     string  `json:"treatMissingData"`
 	Enabled     bool    `json:"actionsEnabled"`
 
+	OK           []string          `json:"okActions,omitempty"`
+	Alarm        []string          `json:"alarmActions,omitempty"`
+	Insufficient []string          `json:"insufficientDataActions,omitempty"`
+	Tags         map[string]string `json:"tags,omitempty"`
+
 	Reason       string    `json:"reason"`
 	ReasonData   string    `json:"reasonData,omitempty"`
 	Configured   time.Time `json:"configured"`
@@ -103,11 +108,10 @@ func checkAlarm(in *wire.PutMetricAlarmInput) error {
 	for option, set := range map[string]bool{
 		"Metrics": len(in.Metrics) > 0, "ThresholdMetricId": in.ThresholdMetricId != "", "EvaluationCriteria": in.EvaluationCriteria != nil,
 		"EvaluationInterval": in.EvaluationInterval != nil, "ExtendedStatistic": in.ExtendedStatistic != "",
-		"EvaluateLowSampleCountPercentile": in.EvaluateLowSampleCountPercentile != "", "Tags": len(in.Tags) > 0,
-		"AlarmActions": len(in.AlarmActions) > 0, "OKActions": len(in.OKActions) > 0, "InsufficientDataActions": len(in.InsufficientDataActions) > 0,
+		"EvaluateLowSampleCountPercentile": in.EvaluateLowSampleCountPercentile != "",
 	} {
 		if set {
-			return invalid("The parameter %s of PutMetricAlarm is not offered by this server: an alarm has one metric with a Statistic and a Threshold, and no actions.", option)
+			return invalid("The parameter %s of PutMetricAlarm is not offered by this server: an alarm has one metric with a Statistic and a Threshold.", option)
 		}
 	}
 	for option, set := range map[string]bool{
@@ -142,7 +146,16 @@ func (r *Room) PutMetricAlarm(ctx context.Context, in *wire.PutMetricAlarmInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAlarm(in); err != nil {
+	if err := errors.Join(checkAlarm(in), checkActions(c, in)); err != nil {
+		return nil, err
+	}
+	if len(in.Tags) > 0 {
+		if err := auth.Check(ctx, "cloudwatch:TagResource", arn(c, in.AlarmName)); err != nil {
+			return nil, err
+		}
+	}
+	tags, err := addTags(nil, in.Tags)
+	if err != nil {
 		return nil, err
 	}
 	m, err := metric(c, in.Namespace, in.MetricName, in.Dimensions)
@@ -163,9 +176,11 @@ func (r *Room) PutMetricAlarm(ctx context.Context, in *wire.PutMetricAlarmInput)
 			Description: in.AlarmDescription, Namespace: in.Namespace, MetricName: in.MetricName, Dimensions: m.Dimensions, Statistic: in.Statistic, Unit: in.Unit,
 			Period: *in.Period, Count: int(*in.EvaluationPeriods), Needed: int(needed), Threshold: *in.Threshold, Comparison: in.ComparisonOperator,
 			Missing: cmp.Or(in.TreatMissingData, asMissing), Enabled: in.ActionsEnabled == nil || *in.ActionsEnabled,
+			OK: in.OKActions, Alarm: in.AlarmActions, Insufficient: in.InsufficientDataActions, Tags: old.Tags,
 			Reason: old.Reason, ReasonData: old.ReasonData, Configured: tx.Now(), Updated: old.Updated, Transitioned: old.Transitioned,
 		}
 		if fresh {
+			d.Tags = tags // those of an alarm that is there are not changed
 			row = store.MetricAlarm{Account: c.Account, Region: c.Region, Name: in.AlarmName}
 			d.turn(&row, tx.Now(), insufficient, "Unchecked: Initial alarm creation", "")
 			n, err := tx.CountMetricAlarms(ctx, c.Account, c.Region)
@@ -193,7 +208,7 @@ func (r *Room) DescribeAlarms(ctx context.Context, in *wire.DescribeAlarmsInput)
 	}
 	switch {
 	case in.ChildrenOfAlarmName != "" || in.ParentsOfAlarmName != "" || in.ActionPrefix != "":
-		return nil, invalid("ChildrenOfAlarmName, ParentsOfAlarmName and ActionPrefix are not offered by this server: alarms have neither relatives nor actions.")
+		return nil, invalid("ChildrenOfAlarmName, ParentsOfAlarmName and ActionPrefix are not offered by this server: alarms have no relatives, and are found by name and state.")
 	case len(in.AlarmNames) > 0 && in.AlarmNamePrefix != "":
 		return nil, invalid("AlarmNamePrefix cannot be there beside AlarmNames.")
 	}
@@ -247,7 +262,7 @@ func show(c auth.Caller, row store.MetricAlarm) (wire.MetricAlarm, error) {
 	list, err := listed(d.Dimensions)
 	return wire.MetricAlarm{
 		AlarmName: row.Name, AlarmArn: arn(c, row.Name), AlarmDescription: d.Description, AlarmConfigurationUpdatedTimestamp: &d.Configured, ActionsEnabled: &d.Enabled,
-		OKActions: []string{}, AlarmActions: []string{}, InsufficientDataActions: []string{},
+		OKActions: listOf(d.OK), AlarmActions: listOf(d.Alarm), InsufficientDataActions: listOf(d.Insufficient),
 		StateValue: row.State, StateReason: d.Reason, StateReasonData: d.ReasonData, StateUpdatedTimestamp: &d.Updated, StateTransitionedTimestamp: &d.Transitioned,
 		MetricName: d.MetricName, Namespace: d.Namespace, Statistic: d.Statistic, Dimensions: list, Period: &d.Period, Unit: d.Unit,
 		EvaluationPeriods: new(int32(d.Count)), DatapointsToAlarm: new(int32(d.Needed)), Threshold: &d.Threshold, ComparisonOperator: d.Comparison, TreatMissingData: d.Missing,
@@ -276,9 +291,10 @@ func (r *Room) SetAlarmState(ctx context.Context, in *wire.SetAlarmStateInput) (
 		if err != nil {
 			return err
 		}
+		from := row.State
 		d.turn(&row, tx.Now(), in.StateValue, in.StateReason, in.StateReasonData)
 		row.Next = d.end(tx.Now())
-		return save(ctx, tx, row, d)
+		return errors.Join(save(ctx, tx, row, d), act(ctx, tx, row, &d, from))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"penstock/internal/store"
@@ -128,6 +129,7 @@ func (r *Room) look(ctx context.Context, tx *store.Tx, seen store.MetricAlarm) e
 		}
 	}
 	row.Next = d.end(tx.Now())
+	from := row.State
 	state := judge(points, d.Count, d.Needed, d.Missing, row.State)
 	if state != row.State {
 		reason := fmt.Sprintf("Threshold Crossed: of the data points [%s], %d of %d have to be %s %g.", strings.Join(values[:min(len(values), 5)], ", "), d.Needed, d.Count, d.Comparison, d.Threshold)
@@ -139,7 +141,7 @@ func (r *Room) look(ctx context.Context, tx *store.Tx, seen store.MetricAlarm) e
 		}
 		d.turn(&row, tx.Now(), state, reason, "")
 	}
-	return save(ctx, tx, row, d)
+	return errors.Join(save(ctx, tx, row, d), act(ctx, tx, row, &d, from))
 }
 
 const (
@@ -151,8 +153,11 @@ const (
 	batch = 100
 )
 
-// Run evaluates alarms until ctx ends.
+// Run evaluates alarms and tells topics of those that turned, until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
+	var delivers sync.WaitGroup
+	defer delivers.Wait()
+	delivers.Go(func() { _ = r.courier.Run(ctx) }) // which ends with ctx, and with nothing else
 	wake, stop := r.deps.DB.Subscribe(store.TopicAlarms)
 	defer stop()
 	for {

@@ -15,8 +15,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	wire "penstock/internal/api/cloudwatch"
 	"penstock/internal/auth"
+	"penstock/internal/courier"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -36,24 +39,29 @@ const (
 
 // Deps is what the room works with.
 type Deps struct {
-	DB  *store.DB
+	DB *store.DB
+	// AWS gives the configuration for publishing to a topic as this service, for an alarm.
+	AWS func(account, region, alarm, topic string) aws.Config
 	Log *slog.Logger
 }
 
 // Room has the metrics and the alarms. It is safe for concurrent use.
 type Room struct {
 	wire.Unimplemented
-	deps Deps
+	deps    Deps
+	courier *courier.Courier
 }
 
 var _ wire.Service = (*Room)(nil)
 
-// New makes the room. Run must be running for alarms to change by themselves.
+// New makes the room. Run must be running for alarms to change by themselves and for topics to be told.
 func New(deps Deps) *Room {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Room{deps: deps}
+	r := &Room{deps: deps}
+	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: deadline, Again: again, Log: deps.Log})
+	return r
 }
 
 // everything authorises an operation that is about no resource.

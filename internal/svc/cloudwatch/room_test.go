@@ -335,7 +335,7 @@ func TestBadAlarms(t *testing.T) {
 			"no statistic":     func(in *wire.PutMetricAlarmInput) { in.Statistic = "" }, "no threshold": func(in *wire.PutMetricAlarmInput) { in.Threshold = nil },
 			"a percentile": func(in *wire.PutMetricAlarmInput) { in.ExtendedStatistic = "p99" }, "a band": func(in *wire.PutMetricAlarmInput) { in.ComparisonOperator = "LessThanLowerThreshold" },
 			"four of three": func(in *wire.PutMetricAlarmInput) { in.DatapointsToAlarm = new(int32(4)) }, "missing data": func(in *wire.PutMetricAlarmInput) { in.TreatMissingData = "well" },
-			"actions": func(in *wire.PutMetricAlarmInput) { in.AlarmActions = []string{"arn:aws:sns:us-east-1:000000000000:t"} }, "a name": func(in *wire.PutMetricAlarmInput) { in.AlarmName = " a" },
+			"a name":  func(in *wire.PutMetricAlarmInput) { in.AlarmName = " a" },
 			"metrics": func(in *wire.PutMetricAlarmInput) { in.Metrics = []wire.MetricDataQuery{{Id: "q"}} },
 		} {
 			if err := b.watch("x", f); fault.Code(err) != "ValidationError" {
