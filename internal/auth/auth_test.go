@@ -401,6 +401,42 @@ func TestConcurrentRequests(t *testing.T) {
 	wg.Wait()
 }
 
+// W-28: what was derived for one request serves no other secret, body, day, Region or service.
+func TestEachSignatureIsChecked(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		g := newRig(t, db)
+		user := g.user("ann", allow(`"*"`, "*"))
+		for range 3 {
+			forged := user
+			forged.SecretAccessKey = string(auth.NewSecret())
+			for range 2 {
+				g.mustCall(user)
+				_, err := g.call(forged)
+				wantCode(t, "another secret", err, "InvalidSignatureException")
+			}
+			r := g.signed(user, "codepipeline", "POST", "http://127.0.0.1/", "{}")
+			_, err := g.auth.Authenticate(r, "codepipeline", []byte(`{"name":"p"}`))
+			wantCode(t, "another body", err, "InvalidSignatureException")
+			signature := g.signed(user, "codepipeline", "POST", "http://127.0.0.1/", "{}").Header.Get("Authorization")
+			for _, other := range []struct{ region, service string }{{"eu-west-1", "codepipeline"}, {"eu-west-3", "codebuild"}} {
+				r.Header.Set("Authorization", strings.Replace(signature, "/eu-west-3/codepipeline/", "/"+other.region+"/"+other.service+"/", 1))
+				_, err := g.auth.Authenticate(r, other.service, []byte("{}"))
+				wantCode(t, other.region+" "+other.service, err, "InvalidSignatureException")
+			}
+			// The same access key with another secret.
+			k := store.AccessKey{ID: user.AccessKeyID, Account: acct, User: "ann", Secret: auth.NewSecret(), Active: true}
+			g.tx(func(ctx context.Context, tx *store.Tx) error {
+				return errors.Join(tx.DeleteAccessKey(ctx, acct, "ann", k.ID), tx.CreateAccessKey(ctx, k))
+			})
+			_, err = g.call(user)
+			wantCode(t, "the old secret", err, "InvalidSignatureException")
+			user.SecretAccessKey = string(k.Secret)
+			g.now = g.now.Add(24 * time.Hour)
+		}
+	})
+}
+
 // However many keys exist, the copies of them stay bounded and right.
 func TestManyKeys(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,13 @@ func (a *Auth) Authenticate(r *http.Request, service string, body []byte) (conte
 	if sig.Form == sigv4.QueryV2Form {
 		opt.Bucket = a.cfg.Bucket(r.Host)
 	}
+	scope := signingScope{sha256.Sum256([]byte(secret)), sig.Day, sig.Region, sig.Service}
+	opt.Key = a.cache.signingKey(scope)
 	if err := sig.Verify(r, string(secret), opt); err != nil {
 		return nil, refuse(service, err)
+	}
+	if opt.Key == nil {
+		a.cache.keepSigningKey(scope, sig.Key())
 	}
 	if service == "s3" {
 		if err := wrapBody(r, sig); err != nil {

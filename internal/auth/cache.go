@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,6 +30,17 @@ type cache struct {
 	generation uint64
 	keys       map[string]copyOf[store.AccessKey]
 	principals map[store.Holder]copyOf[*principal]
+	// signing has the derived keys of those who proved that they have the secret: deriving one
+	// takes as long as the rest of the check.
+	signing map[signingScope][]byte
+}
+
+// signingScope is what a signing key is derived from. Of the secret it has the hash, which an
+// access key that gets another secret does not share, and which signs nothing: what is kept
+// here is worth nothing once its day is over.
+type signingScope struct {
+	secret               [sha256.Size]byte
+	day, region, service string
 }
 
 type copyOf[T any] struct {
@@ -57,6 +69,7 @@ func (c *cache) clear() {
 	c.generation++
 	c.keys = make(map[string]copyOf[store.AccessKey])
 	c.principals = make(map[store.Holder]copyOf[*principal])
+	c.signing = make(map[signingScope][]byte)
 }
 
 // fresh drops the copies if something has changed. A change of this node has woken the
@@ -93,6 +106,26 @@ func cached[K comparable, T any](c *cache, m func() map[K]copyOf[T], k K, now ti
 		m()[k] = copyOf[T]{value, now.Add(cacheTTL)}
 	}
 	return value, nil
+}
+
+// signingKey gives the key of a scope; nil if it is not kept.
+func (c *cache) signingKey(scope signingScope) []byte {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.signing[scope]
+}
+
+// keepSigningKey keeps a key that has verified a signature; nil is none.
+func (c *cache) keepSigningKey(scope signingScope, key []byte) {
+	if key == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.signing) >= cacheMax {
+		clear(c.signing)
+	}
+	c.signing[scope] = key
 }
 
 type txKey struct{}

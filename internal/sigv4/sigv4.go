@@ -83,6 +83,9 @@ type Options struct {
 	// Bucket is the bucket that the Host names (virtual-host style); only SigV2 needs it,
 	// because its signature does not cover the Host.
 	Bucket string
+	// Key is what Signature.Key gave for a request with the same secret, day, Region and
+	// service, to save deriving it; nil derives it.
+	Key []byte
 }
 
 // Parse finds the signature of a request. It returns a *Failure: NoCredentials when there
@@ -299,7 +302,10 @@ func (s *Signature) Verify(r *http.Request, secret string, o Options) error {
 	if err != nil {
 		return err
 	}
-	key := SigningKey(secret, s.Day, s.Region, s.Service)
+	key := o.Key
+	if key == nil {
+		key = SigningKey(secret, s.Day, s.Region, s.Service)
+	}
 	sum := sha256.Sum256(canonical)
 	text := algorithm + "\n" + s.dateText + "\n" + s.scope() + "\n" + hex.EncodeToString(sum[:])
 	if !hmac.Equal(mac(key, text), s.signature) {
@@ -321,6 +327,10 @@ func (s *Signature) checkHeaders(r *http.Request, service string) error {
 	}
 	return nil
 }
+
+// Key gives the signing key of a verified signature; nil if there is none, as in QueryV2Form.
+// It is as secret as the secret it comes from, for one day.
+func (s *Signature) Key() []byte { return s.key }
 
 func (s *Signature) checkScope(o Options) error {
 	if s.Service != o.Service {
