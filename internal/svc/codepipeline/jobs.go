@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	api "penstock/internal/api/codepipeline"
 	"penstock/internal/auth"
@@ -63,11 +66,44 @@ func (r *Room) PollForJobs(ctx context.Context, in *api.PollForJobsInput) (*api.
 	for _, row := range rows {
 		data, err := r.jobData(ctx, row)
 		if err != nil {
-			return nil, err
+			if err := r.withhold(ctx, row, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		out.Jobs = append(out.Jobs, api.Job{Id: string(row.ID), Nonce: row.Nonce, AccountId: row.Account, Data: data})
 	}
 	return out, nil
+}
+
+// withhold keeps a job that was handed out from a worker, because no credentials could be made for
+// it: the others of the poll are delivered. What was refused would be again, so the action fails
+// with the reason; a job for which something failed here comes again by itself (S-306).
+func (r *Room) withhold(ctx context.Context, row *store.JobRow, err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		if r.Log != nil && ctx.Err() == nil {
+			r.Log.ErrorContext(ctx, "codepipeline: a job is withheld from its worker for now", "job", string(row.ID), "action", row.Action, "pipeline", row.PipelineARN, "error", err)
+		}
+		return nil
+	}
+	code, mend := pipeline.ConfigurationError, "Check the artifact store of the pipeline"
+	if strings.HasPrefix(f.Code, "AccessDenied") {
+		code, mend = pipeline.PermissionError, "Allow it in a policy of that role"
+	}
+	bucket := slices.Concat(row.Inputs, row.Outputs)[0].Bucket // one without artifacts needs no credentials
+	problem := pipeline.ErrorDetails{Code: code, Message: fmt.Sprintf("No credentials could be made for the artifacts of action '%s' in the bucket %s of the pipeline with the role %s: %s: %s. %s, then retry the stage.",
+		row.Action, bucket, row.PipelineRoleARN, f.Code, strings.TrimRight(f.Message, ". "), mend)}
+	err = r.Conductor.Report(ctx, row.ID, func(now *store.JobRow) error {
+		if now.Nonce != row.Nonce {
+			return fault.New("InvalidJobStateException", "The job %s was handed to another worker", row.ID)
+		}
+		return nil
+	}, func(ref engine.JobRef) engine.Event { return engine.Fail{Job: ref, Error: problem} })
+	if errors.As(err, &f) { // it ended meanwhile
+		return nil
+	}
+	return err
 }
 
 // queryValue is the value of the queryable property that the poll asks for (S-305).
