@@ -67,6 +67,17 @@ func (tx *Tx) HasAccount(ctx context.Context, id string) (bool, error) {
 	return err == nil, err
 }
 
+// LockAccount keeps others who call it from going on until the transaction ends. Who is about to
+// add to what an account may have so many of calls it before counting: of two who would both add
+// the last, one counts the other's. It does nothing for an account that does not exist.
+func (tx *Tx) LockAccount(ctx context.Context, id string) error {
+	var one int64
+	if err := tx.one(ctx, `SELECT 1 FROM account WHERE id = $1`+tx.forUpdate(), []any{id}, &one); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
 // ServerSecret gives the server's secret of a name, and keeps fresh as it if there is none
 // yet: every node gets the same.
 func (tx *Tx) ServerSecret(ctx context.Context, name string, fresh []byte) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -444,4 +445,35 @@ func TestLists(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// S-354: of many who make rules for a resource at once, as many succeed as it may have.
+func TestRulesRace(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db)
+		if err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.PutAccount(t.Context(), account) }); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		var made atomic.Int32
+		for i := range 2 * maxOfResource {
+			all.Go(func() {
+				_, err := b.CreateNotificationRule(b.ctx, &api.CreateNotificationRuleInput{Name: fmt.Sprint("rule", i), Resource: web, DetailType: "BASIC",
+					EventTypeIds: []string{"codepipeline-pipeline-pipeline-execution-failed"}})
+				switch fault.Code(err) {
+				case "LimitExceededException":
+				default:
+					made.Add(1)
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if n := made.Load(); n != maxOfResource {
+			t.Errorf("%d rules", n)
+		}
+	})
 }

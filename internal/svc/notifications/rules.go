@@ -155,8 +155,11 @@ func taken(name string) error {
 	return fault.New("ResourceAlreadyExistsException", "A notification rule with the name %s exists already.", name)
 }
 
-// enough keeps to the limits of rules (S-354).
+// enough keeps to the limits of rules (S-354), whoever else makes one at the same time.
 func enough(ctx context.Context, tx *store.Tx, c auth.Caller, resource string) error {
+	if err := tx.LockAccount(ctx, c.Account); err != nil {
+		return err
+	}
 	of, err := tx.NotificationRulesOf(ctx, c.Account, c.Region, resource)
 	if err != nil {
 		return err
