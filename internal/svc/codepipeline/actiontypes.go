@@ -55,6 +55,9 @@ func (r *Room) CreateCustomActionType(ctx context.Context, in *api.CreateCustomA
 			return fault.New("ActionTypeAlreadyExistsException", "The action type %s has been defined before in another way. Use a version that was never used.", arn)
 		}
 		if err != nil || old.Deleted {
+			if err := tx.LockAccount(ctx, c.Account); err != nil {
+				return err
+			}
 			list, err := tx.ListCustomActionTypes(ctx, c.Account, c.Region)
 			if err != nil {
 				return err

@@ -36,6 +36,9 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		if n, err := tx.CountPipelines(ctx, c.Account, c.Region); err != nil {
 			return err
 		} else if n >= r.Limits.Pipelines { // S-61

@@ -2,11 +2,19 @@ package codepipeline
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	api "penstock/internal/api/codepipeline"
 	"penstock/internal/auth"
+	"penstock/internal/conductor"
+	"penstock/internal/fault"
+	"penstock/internal/pipeline"
+	"penstock/internal/store"
+	"penstock/internal/store/storetest"
 )
 
 // S-2, S-5, S-59, S-88…S-90, S-118…S-126, S-222…S-224, S-299, S-302…S-311, S-313: a release by a worker elsewhere.
@@ -206,6 +214,51 @@ func TestVersions(t *testing.T) {
 }
 
 func drop[T any](_ T, err error) error { return err }
+
+// S-61: of many who create pipelines, webhooks and action types at once, as many succeed as there
+// may be.
+func TestQuotasRace(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		const most = 4
+		w := assemble(t, db, conductor.Config{}, pipeline.Limits{Pipelines: most, Webhooks: most, CustomActionTypes: 3 + most})
+		must(w, 0, db.Update(w.ctx, func(tx *store.Tx) error { return tx.PutAccount(w.ctx, account) }))
+		w.workerType()
+		w.create("p")
+		for what, make := range map[string]func(name string) error{
+			"pipelines": func(name string) error {
+				return drop(w.CreatePipeline(w.ctx, &api.CreatePipelineInput{Pipeline: definition(name)}))
+			},
+			"webhooks": func(name string) error {
+				return drop(w.PutWebhook(w.ctx, hookDefinition(name, "UNAUTHENTICATED", api.WebhookAuthConfiguration{})))
+			},
+			"action types": func(name string) error {
+				none := &api.ArtifactDetails{MinimumCount: new(int32(0)), MaximumCount: new(int32(0))}
+				return drop(w.CreateCustomActionType(w.ctx, &api.CreateCustomActionTypeInput{Category: "Build", Provider: name, Version: "1", InputArtifactDetails: none, OutputArtifactDetails: none}))
+			},
+		} {
+			var all sync.WaitGroup
+			var made atomic.Int32
+			for i := range 4 * most {
+				all.Go(func() {
+					if err := make(fmt.Sprint("n", i)); err == nil {
+						made.Add(1)
+					} else if fault.Code(err) != "LimitExceededException" {
+						t.Errorf("%s: %v", what, err)
+					}
+				})
+			}
+			all.Wait()
+			want := int32(most)
+			if what == "pipelines" {
+				want-- // beside p
+			}
+			if n := made.Load(); n != want {
+				t.Errorf("%d %s were made", n, what)
+			}
+		}
+	})
+}
 
 // S-8, S-11, S-199: nothing is stored.
 func TestRefusedDefinitions(t *testing.T) {

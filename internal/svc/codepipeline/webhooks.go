@@ -64,6 +64,9 @@ func (r *Room) PutWebhook(ctx context.Context, in *api.PutWebhookInput) (*api.Pu
 		w, err := tx.Webhook(ctx, c.Account, c.Region, d.Name)
 		if errors.Is(err, store.ErrNotFound) {
 			w = store.Webhook{Account: c.Account, Region: c.Region, Name: d.Name, Token: rand.Text() + rand.Text()}
+			if err := tx.LockAccount(ctx, c.Account); err != nil {
+				return err
+			}
 			var n int
 			if n, err = tx.CountWebhooks(ctx, c.Account, c.Region); err == nil && n >= r.Limits.Webhooks { // S-72
 				err = fault.New("LimitExceededException", "The account '%s' already has %d webhooks in the region %s, which is the limit", c.Account, n, c.Region)
