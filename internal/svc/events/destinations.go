@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +102,9 @@ func (r *Room) CreateApiDestination(ctx context.Context, in *api.CreateApiDestin
 		return nil, err
 	}
 	connection, id, err := splitConnection(c, in.ConnectionArn)
+	if err == nil {
+		_, err = mayConnect(ctx, "CreateApiDestination", connection)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +226,11 @@ func (r *Room) UpdateApiDestination(ctx context.Context, in *api.UpdateApiDestin
 		}
 		if err := r.check(&doc); err != nil {
 			return err
+		}
+		if connection != "" || in.InvocationEndpoint != "" { // what the connection holds would go elsewhere
+			if _, err := mayConnect(auth.Using(ctx, tx), "UpdateApiDestination", cmp.Or(connection, row.Connection)); err != nil {
+				return err
+			}
 		}
 		if connection != "" {
 			if err := connect(ctx, tx, &row, connection, id); err != nil {

@@ -482,6 +482,44 @@ func TestConnectionRefusals(t *testing.T) {
 	}
 }
 
+// Whoever makes a destination, or has it call elsewhere, uses a connection: without the permission
+// on that connection its secrets go nowhere they did not go before. N-14
+func TestConnectionsAreNotAnybodys(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.SQLite(t))
+	mine := basic()
+	mine.Name = "mine"
+	basicARN, mineARN := b.connection(t, basic()), b.connection(t, mine)
+	b.destination(t, "hook", basicARN, "https://example.org/", "POST")
+	ctx, err := auth.Limited(t.Context(), auth.From(b.ctx), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"events:*","Resource":["arn:aws:events:us-east-1:000000000000:api-destination/*",
+		"arn:aws:events:us-east-1:000000000000:connection/mine"]}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(name, connection string) error {
+		return second(b.CreateApiDestination(ctx, &api.CreateApiDestinationInput{Name: name, ConnectionArn: connection, InvocationEndpoint: "https://thief.example/", HttpMethod: "POST"}))
+	}
+	update := func(in api.UpdateApiDestinationInput) error { return second(b.UpdateApiDestination(ctx, &in)) }
+	for what, c := range map[string]struct {
+		err    error
+		denied string
+	}{
+		"create with another's":    {create("a", basicARN), "events:CreateApiDestination"},
+		"create with one's own":    {create("b", mineARN), ""},
+		"take another's":           {update(api.UpdateApiDestinationInput{Name: "b", ConnectionArn: basicARN}), "events:UpdateApiDestination"},
+		"lead another's elsewhere": {update(api.UpdateApiDestinationInput{Name: "hook", InvocationEndpoint: "https://thief.example/"}), "events:UpdateApiDestination"},
+		"describe it otherwise":    {update(api.UpdateApiDestinationInput{Name: "hook", Description: "calls example.org"}), ""},
+		"lead one's own elsewhere": {update(api.UpdateApiDestinationInput{Name: "b", InvocationEndpoint: "https://example.com/"}), ""},
+	} {
+		if c.denied == "" && c.err != nil || c.denied != "" && (fault.Code(c.err) != "AccessDeniedException" || !strings.Contains(c.err.Error(), c.denied+" on resource: arn:aws:events:us-east-1:000000000000:connection/basic")) {
+			t.Errorf("%s: %v", what, c.err)
+		}
+	}
+	if out, err := b.DescribeApiDestination(b.ctx, &api.DescribeApiDestinationInput{Name: "hook"}); err != nil || out.InvocationEndpoint != "https://example.org/" || out.Description != "calls example.org" {
+		t.Errorf("%+v %v", out, err)
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // The rate of a destination spaces its calls, and those of no other.
