@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -30,6 +31,22 @@ func (s *Service) ServeJSON(ctx context.Context, op *Operation, body, dst []byte
 		return dst, nil // an empty body, W-12
 	}
 	return appendStructure(dst, s.planOf(&op.outPlan, op.out, op.outType), out), nil
+}
+
+// Perform answers a call of this server's own part, made for the caller of the context: input are
+// the members of the operation's input as JSON, wherever a request would have them. They are not
+// held to the model's constraints.
+func (s *Service) Perform(ctx context.Context, operation string, input []byte) error {
+	op := s.Operations[operation]
+	if op == nil {
+		return fmt.Errorf("%s has no operation %s", s.Name, operation)
+	}
+	in := reflect.New(op.inType.Elem())
+	if err := json.Unmarshal(input, in.Interface()); err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	_, err := s.answer(ctx, op, in)
+	return err
 }
 
 // ServeQuery is ServeJSON for a query service: form in, the XML envelope with the

@@ -22,6 +22,7 @@ import (
 	iamapi "penstock/internal/api/iam"
 	lambdaapi "penstock/internal/api/lambda"
 	logsapi "penstock/internal/api/logs"
+	taggingapi "penstock/internal/api/resourcegroupstaggingapi"
 	secretsmanagerapi "penstock/internal/api/secretsmanager"
 	snsapi "penstock/internal/api/sns"
 	ssmapi "penstock/internal/api/ssm"
@@ -135,7 +136,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		r.poller.away = &away{db: a.db, changes: r.changes, endpoints: a.endpoints, config: a.calls.forPoll}
 	}
 	r.keeper = a.newKeeper()
-	pipelines := a.newCodePipeline(r)
+	pipelines, logRoom, parameters := a.newCodePipeline(r), logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify}), ssm.New(ssm.Deps{DB: a.db})
 	hooks := http.NewServeMux()
 	hooks.HandleFunc(codepipeline.WebhookPath, pipelines.ServeWebhook)
 	hooks.HandleFunc(codeconnections.HookPath, connections.ServeHook)
@@ -144,17 +145,18 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		codecommitapi.New(r.codecommit),
 		codebuildapi.New(r.codebuild),
 		lambdaapi.New(r.lambda),
-		logsapi.New(logs.New(logs.Deps{DB: a.db, Notify: a.hub.Notify})),
+		logsapi.New(logRoom),
 		codepipelineapi.New(pipelines),
 		eventsapi.New(r.events),
 		snsapi.New(r.sns),
-		ssmapi.New(ssm.New(ssm.Deps{DB: a.db})),
+		ssmapi.New(parameters),
 		secretsmanagerapi.New(secretsmanager.New(secretsmanager.Deps{DB: a.db})),
 		notificationsapi.New(r.notifications),
 		iamapi.New(iam.New(iam.Deps{DB: a.db})),
 		stsapi.New(sts.New(sts.Deps{DB: a.db, Auth: a.auth})),
 		cloudtrailapi.New(r.cloudtrail),
 		cloudwatchapi.New(r.cloudwatch),
+		taggingapi.New(a.newTagging(r, logRoom, parameters)),
 	)
 	for _, s := range r.services {
 		s.Around = r.cloudtrail.Around
