@@ -144,7 +144,7 @@ func (a *App) connect(ctx context.Context) error {
 		return err
 	}
 	door = awswire.New(awswire.Config{
-		Authenticate: a.auth.Authenticate, Services: a.rooms.services,
+		Authenticate: a.auth.Authenticate, Plausible: a.auth.Plausible, Services: a.rooms.services,
 		S3: a.rooms.s3, Git: http.HandlerFunc(a.rooms.codecommit.ServeGit), SNS: a.rooms.sns, Hooks: a.rooms.hooks,
 		Ready:   func(ctx context.Context) error { return a.db.View(ctx, func(*store.Tx) error { return nil }) },
 		Refused: a.rooms.cloudtrail.Refused, Log: a.log,

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -489,4 +491,26 @@ func TestPrincipalTags(t *testing.T) {
 		t.Errorf("role's tag: %v", err)
 	}
 	wantCode(t, "session's tag first", ask(map[string]string{"Team": "red"}), "AccessDeniedException")
+}
+
+// A key that does not exist is refused before a body is there, in the words of the service, and one
+// that does is not believed before it is proven.
+func TestPlausible(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, storetest.SQLite(t))
+	ask := func(c aws.Credentials) error {
+		r := g.signed(c, "lambda", "POST", "http://127.0.0.1/2015-03-31/functions", "{}")
+		r.Body = io.NopCloser(iotest.ErrReader(errors.New("the body was read")))
+		return g.auth.Plausible(r, "lambda")
+	}
+	wrong := g.admin()
+	wrong.SecretAccessKey = "guess"
+	for what, c := range map[string]aws.Credentials{"the administrator": g.admin(), "one who guesses the secret": wrong} {
+		if err := ask(c); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	wantCode(t, "no such key", ask(aws.Credentials{AccessKeyID: "AKIANOBODY", SecretAccessKey: "x"}), "UnrecognizedClientException")
+	wantCode(t, "no such session", ask(aws.Credentials{AccessKeyID: "ASIANOBODY", SecretAccessKey: "x", SessionToken: "x"}), "UnrecognizedClientException")
+	wantCode(t, "no signature", g.auth.Plausible(httptest.NewRequest("POST", "/2015-03-31/functions", nil), "lambda"), "MissingAuthenticationTokenException")
 }

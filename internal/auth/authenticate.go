@@ -61,6 +61,21 @@ func (a *Auth) Authenticate(r *http.Request, service string, body []byte) (conte
 	return with(ctx, g), nil
 }
 
+// Plausible says what is wrong with who claims to have signed a request, before its body is read:
+// the key, the time, the scope, and the signature itself if the request tells the hash of its
+// body. It refuses as Authenticate does, which is still to be called.
+func (a *Auth) Plausible(r *http.Request, service string) error {
+	sig, err := sigv4.Parse(r)
+	if err != nil {
+		return refuse(service, err)
+	}
+	_, secret, err := a.grantFor(r.Context(), sig.AccessKeyID, sig.Token, service)
+	if err != nil {
+		return err
+	}
+	return refuse(service, sig.Plausible(r, string(secret), sigv4.Options{Service: service, Now: a.now(), Skew: sigv4.FamilyOf(service).Skew()}))
+}
+
 // refuse turns a failure into the fault of the service's protocol.
 func refuse(service string, err error) error {
 	var f *sigv4.Failure

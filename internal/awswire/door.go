@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"penstock/internal/api"
 	"penstock/internal/fault"
 )
@@ -23,6 +25,10 @@ import (
 // MaxBody is the largest request body of a JSON or query service that has no limit of
 // its own (W-9).
 const MaxBody = 2 << 20
+
+// largeBytes bounds the bodies above MaxBody that are in memory at once. Who comes when they are
+// waits for bodyTime at most.
+const largeBytes = 256 << 20
 
 // bodyTime is how long a client may take to send such a body.
 const bodyTime = 30 * time.Second
@@ -34,10 +40,16 @@ const bodyTime = 30 * time.Second
 // service's protocol family, or internal.
 type Authenticate func(r *http.Request, service string, body []byte) (context.Context, error)
 
+// Plausible says what is wrong with the signature of a request as far as that can be told without
+// its body. The error is one of Authenticate.
+type Plausible func(r *http.Request, service string) error
+
 // Config is what stands behind the door. The handlers may be nil: then their requests
 // are refused as unknown.
 type Config struct {
 	Authenticate Authenticate
+	// Plausible is asked before a body larger than MaxBody is read; nil takes all.
+	Plausible Plausible
 	// Services are all that have a generated table of operations.
 	Services []*api.Service
 	// S3 gets S3 and S3 Control requests that are authenticated. The request id stands in
@@ -67,6 +79,8 @@ type Door struct {
 	Config
 	byTarget map[string]*api.Service
 	byScope  map[string]*api.Service
+	// large has largeBytes for bodies above MaxBody.
+	large *semaphore.Weighted
 }
 
 // New makes a door. Two services with one target or scope name are a programming mistake.
@@ -74,7 +88,7 @@ func New(c Config) *Door {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Door{Config: c, byTarget: map[string]*api.Service{}, byScope: map[string]*api.Service{}}
+	d := &Door{Config: c, byTarget: map[string]*api.Service{}, byScope: map[string]*api.Service{}, large: semaphore.NewWeighted(largeBytes)}
 	for _, s := range c.Services {
 		if d.byScope[s.Scope] != nil || s.Target != "" && d.byTarget[s.Target] != nil {
 			panic("awswire: two services are called " + s.Scope)
@@ -168,11 +182,16 @@ func (x *exchange) serveS3() {
 // authenticate tells of those who claim to be somebody and cannot prove it.
 func (x *exchange) authenticate(scope string, body []byte) (context.Context, error) {
 	ctx, err := x.Authenticate(x.r, scope, body)
+	return ctx, x.told(scope, err)
+}
+
+// told tells of a refused signature.
+func (x *exchange) told(scope string, err error) error {
 	var f *fault.Error
 	if x.Refused != nil && x.route.signed && errors.As(err, &f) {
 		x.Refused(x.r, scope, x.route.opName(), err)
 	}
-	return ctx, err
+	return err
 }
 
 // recover answers a request whose handler has panicked, if nothing was written yet. The

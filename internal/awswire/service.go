@@ -51,10 +51,15 @@ func (x *exchange) serveService() {
 		x.refuse(err)
 		return
 	}
+	release, err := x.admit()
+	if err != nil {
+		x.refuse(err)
+		return
+	}
+	defer release()
 	in, out := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
 	defer keep(in)
 	defer keep(out)
-	var err error
 	if *in, err = x.body((*in)[:0]); err != nil {
 		x.refuse(err)
 		return
@@ -145,11 +150,36 @@ func (x *exchange) serveForm(body, dst []byte) ([]byte, error) {
 	return s.ServeQuery(ctx, x.route.op, form, x.id, dst)
 }
 
-// hurry bounds the time the client has for its body; the result ends that. Not every
+// admit lets a request with a large body in once there is memory for it, if its signature can be
+// true. The memory is the request's until release.
+func (x *exchange) admit() (release func(), err error) {
+	n := x.r.ContentLength
+	if limit := x.limit(); n > limit || limit <= MaxBody || n >= 0 && n <= MaxBody {
+		return func() {}, nil // it is refused, or small
+	} else if n < 0 {
+		n = limit
+	}
+	if x.Plausible != nil {
+		if err := x.told(x.route.service.Scope, x.Plausible(x.r, x.route.service.Scope)); err != nil {
+			defer x.hurry()()
+			x.readOver()
+			return nil, err
+		}
+	}
+	ctx, stop := context.WithTimeout(x.r.Context(), bodyTime)
+	defer stop()
+	if x.large.Acquire(ctx, n) != nil {
+		x.w.Header().Set("Connection", "close")
+		return nil, fault.New("ServiceUnavailable", "Too many large requests are under way. Try again.")
+	}
+	return func() { x.large.Release(n) }, nil
+}
+
+// hurry bounds the time the client has for its body, from now on; the result ends that. Not every
 // writer has deadlines (a call in process has none), and then needs none.
 func (x *exchange) hurry() func() {
 	rc := http.NewResponseController(x.w)
-	if rc.SetReadDeadline(x.start.Add(bodyTime)) != nil {
+	if rc.SetReadDeadline(time.Now().Add(bodyTime)) != nil {
 		return func() {}
 	}
 	return func() { rc.SetReadDeadline(time.Time{}) }
@@ -164,6 +194,8 @@ func (x *exchange) body(b []byte) ([]byte, error) {
 	defer x.hurry()()
 	if n := x.r.ContentLength; n > limit {
 		return b, x.tooLarge(limit)
+	} else if n > MaxBody { // admit has kept the memory for it
+		b = make([]byte, 0, n+1)
 	} else if n > int64(cap(b)) {
 		// What a header promises is not yet worth its memory.
 		b = make([]byte, 0, min(n, 4*keptBuffer)+1)
@@ -215,12 +247,17 @@ func (x *exchange) unpack(body []byte) ([]byte, error) {
 // limit is the largest body of the request.
 func (x *exchange) limit() int64 { return cmp.Or(x.route.opBody(), x.route.service.MaxBody, MaxBody) }
 
-// tooLarge refuses a body, and reads over the rest of it so that the client gets to
-// read the refusal on this connection.
-func (x *exchange) tooLarge(limit int64) error {
+// readOver reads over the rest of a body that is refused, within reason, so that the client gets
+// to read the refusal on this connection.
+func (x *exchange) readOver() {
 	if n, err := io.CopyN(io.Discard, x.r.Body, drained); n == drained || err != nil && err != io.EOF {
 		x.w.Header().Set("Connection", "close")
 	}
+}
+
+// tooLarge refuses a body.
+func (x *exchange) tooLarge(limit int64) error {
+	x.readOver()
 	s := x.route.service
 	if _, _, ok := s.Spelling("RequestTooLargeException"); ok && s.Protocol == api.RESTJSON {
 		return fault.New("RequestTooLargeException", "Request must be smaller than %d bytes for the %s operation", limit, x.route.opName())

@@ -82,7 +82,7 @@ var layers = []layer{
 	{"internal/api/gen", "fault", ""},
 	{"internal/api/*", "api sigv4 fault", ""},
 	{"internal/auth", "sigv4 policy store fault", ""},
-	{"internal/awswire", "auth api api/* fault", ""},
+	{"internal/awswire", "auth api api/* fault", "sync"},
 
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},

@@ -265,3 +265,53 @@ func FuzzPresigned(f *testing.F) {
 		}
 	})
 }
+
+// Before the body is there, everything is said that can be: without the hash of the body all but
+// the signature itself, with it that too.
+func TestPlausible(t *testing.T) {
+	t.Parallel()
+	const body = `{"Code":{}}`
+	for name, c := range map[string]struct {
+		declared, signed string
+		when             time.Time
+		spoil            func(r *http.Request)
+		want             sigv4.Kind
+	}{
+		"without a hash":               {signed: hashOf(body)},
+		"without a hash, of a guesser": {signed: hashOf("guess")}, // Verify says so
+		"with a hash":                  {declared: hashOf(body), signed: hashOf(body)},
+		"with a hash, of a guesser":    {declared: hashOf(body), signed: hashOf("guess"), want: sigv4.BadSignature},
+		"with no hash for a hash":      {declared: "UNSIGNED-PAYLOAD", signed: hashOf(body)},
+		"a hash that was put in":       {signed: hashOf(body), spoil: func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", hashOf("x")) }},
+		"too old":                      {signed: hashOf(body), when: at.Add(-time.Hour), want: sigv4.TooOld},
+		"for another service":          {signed: hashOf(body), spoil: func(r *http.Request) { service(r, "iam") }, want: sigv4.WrongService},
+		"an operation that was put in": {signed: hashOf(body), spoil: func(r *http.Request) { r.Header.Set("X-Amz-Target", "X.Y") }, want: sigv4.UnsignedHeader},
+	} {
+		r := request(t, "POST", "http://127.0.0.1/2015-03-31/functions", body)
+		if c.declared != "" {
+			r.Header.Set("X-Amz-Content-Sha256", c.declared)
+		}
+		if c.when.IsZero() {
+			c.when = at
+		}
+		sign(t, r, "lambda", "us-east-1", c.signed, c.when)
+		if c.spoil != nil {
+			c.spoil(r)
+		}
+		s, err := sigv4.Parse(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Plausible(r, secret, sigv4.Options{Service: "lambda", Now: at, Skew: sigv4.JSON.Skew()})
+		if c.want == 0 && err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if c.want != 0 {
+			wantKind(t, name, err, c.want)
+		}
+	}
+}
+
+// service writes another service into the credential scope.
+func service(r *http.Request, name string) {
+	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "/lambda/", "/"+name+"/", 1))
+}

@@ -288,16 +288,43 @@ func (s *Signature) Verify(r *http.Request, secret string, o Options) error {
 	if s.Form == QueryV2Form {
 		return s.verifyV2(r, secret, o)
 	}
-	if err := s.checkScope(o); err != nil {
-		return err
-	}
-	if err := s.checkTime(o); err != nil {
+	if err := s.check(o); err != nil {
 		return err
 	}
 	hash, err := s.payloadHash(r, o)
 	if err != nil {
 		return err
 	}
+	return s.prove(r, secret, o, hash)
+}
+
+// Plausible says what is wrong with a signature before the body is there: everything that Verify
+// would, if the request tells the hash of its body, and otherwise all but the signature itself.
+// It returns nil or a *Failure. Verify is still to be called.
+func (s *Signature) Plausible(r *http.Request, secret string, o Options) error {
+	if s.Form == QueryV2Form {
+		return s.verifyV2(r, secret, o)
+	}
+	if err := s.check(o); err != nil {
+		return err
+	}
+	claim := r.Header.Get("X-Amz-Content-Sha256")
+	if b, err := hex.DecodeString(claim); err != nil || len(b) != sha256.Size || !s.signs("x-amz-content-sha256") {
+		return s.checkHeaders(r, o.Service)
+	}
+	return s.prove(r, secret, o, claim)
+}
+
+// check looks at what needs no secret.
+func (s *Signature) check(o Options) error {
+	if err := s.checkScope(o); err != nil {
+		return err
+	}
+	return s.checkTime(o)
+}
+
+// prove compares the signature with that of the secret over a body with this hash.
+func (s *Signature) prove(r *http.Request, secret string, o Options, hash string) error {
 	canonical, err := s.canonical(r, o.Service, hash)
 	if err != nil {
 		return err
