@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/internal/fault"
 	"penstock/internal/policy"
 	"penstock/internal/store"
 )
@@ -18,9 +19,10 @@ func (a *Auth) CanAssume(ctx context.Context, roleARN, servicePrincipal string) 
 	return a.CanAssumeFor(ctx, roleARN, servicePrincipal, "")
 }
 
-// CanAssumeFor is CanAssume on behalf of a resource, such as a pipeline's ARN: trust
-// policies may demand aws:SourceArn and aws:SourceAccount, lest the service be talked into
-// using the role for somebody else.
+// CanAssumeFor is CanAssume on behalf of a resource, such as a pipeline's ARN. A service uses a
+// role for resources of the role's own account only; trust policies may demand more with
+// aws:SourceArn and aws:SourceAccount, lest the service be talked into using the role for
+// somebody else.
 func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, source string) (bool, error) {
 	p, err := a.role(ctx, roleARN)
 	if errors.Is(err, store.ErrNotFound) {
@@ -31,7 +33,8 @@ func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, sour
 	}
 	// What the server does for a resource it does for the account of the resource; when it
 	// is not told of one, for the caller's or, in its own work, for the role's.
-	account, _, _ := splitRole(roleARN)
+	owner, _, _ := splitRole(roleARN)
+	account := owner
 	if c := From(ctx); c.Account != "" {
 		account = c.Account
 	}
@@ -41,6 +44,9 @@ func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, sour
 		if parts[4] != "" {
 			account = parts[4]
 		}
+	}
+	if account != owner { // W-44: nobody passes the roles of others
+		return false, nil
 	}
 	attrs["aws:SourceAccount"] = []string{account}
 	g := &grant{caller: Caller{InvokedBy: servicePrincipal}, now: a.now}
@@ -65,6 +71,15 @@ func (a *Auth) CanAssumeFrom(ctx context.Context, fromRoleARN, roleARN string) (
 		identity: func(context.Context) (rights, error) { return from.rights, nil },
 	}
 	return a.mayAssume(ctx, g, assumeRole, roleARN, nil)
+}
+
+// CheckPass says whether the caller of a context may hand a role to a service (W-44), as Check
+// does. A role is handed on within its account only, whatever its trust policy says.
+func CheckPass(ctx context.Context, roleARN, servicePrincipal string) error {
+	if owner, _, ok := splitRole(roleARN); ok && owner != From(ctx).Account {
+		return fault.New("AccessDeniedException", "Cross-account pass role is not allowed.")
+	}
+	return CheckWith(ctx, "iam:PassRole", roleARN, Attributes{"iam:PassedToService": {servicePrincipal}})
 }
 
 // CheckAssume says whether the caller of a context may do an action on a role that needs

@@ -187,7 +187,26 @@ func TestCanAssumeForSource(t *testing.T) {
 		}
 		return nil
 	})
+	// W-44: without any condition, a role is for what belongs to its own account only.
+	open := g.role("open", trusts(`{"Service":"codepipeline.amazonaws.com"}`), "")
+	for who, want := range map[string]bool{good: true, other: false} {
+		if got, err := g.auth.CanAssumeFor(t.Context(), open, "codepipeline.amazonaws.com", who); got != want || err != nil {
+			t.Errorf("an open role for %s: %v, %v", who, got, err)
+		}
+	}
+	passing := g.mustCall(g.user("passing", allow(`"iam:PassRole"`, "*")))
+	if err := auth.CheckPass(passing, open, "codepipeline.amazonaws.com"); err != nil {
+		t.Error(err)
+	}
+	err := auth.CheckPass(passing, auth.RoleARN("111111111111", "/", "open"), "codepipeline.amazonaws.com")
+	if wantCode(t, "a role of another account", err, "AccessDeniedException"); err != nil && err.Error() != "AccessDeniedException: Cross-account pass role is not allowed." {
+		t.Error(err)
+	}
+	wantCode(t, "who may not pass roles", auth.CheckPass(g.mustCall(g.user("not", allow(`"iam:GetRole"`, "*"))), open, "codepipeline.amazonaws.com"), "AccessDeniedException")
 	stranger := auth.Trusted(t.Context(), auth.Caller{Account: "111111111111"})
+	if got, err := g.auth.CanAssume(stranger, open, "codepipeline.amazonaws.com"); got || err != nil {
+		t.Errorf("an open role for a stranger: %v, %v", got, err)
+	}
 	if got, err := g.auth.CanAssume(stranger, account, "codepipeline.amazonaws.com"); got || err != nil {
 		t.Errorf("for a stranger: %v, %v", got, err)
 	}

@@ -289,7 +289,7 @@ func check(ctx context.Context, action, project string) (auth.Caller, error) {
 
 // mayPass says whether the caller may hand a role to CodeBuild (W-44).
 func mayPass(ctx context.Context, role string) error {
-	return auth.CheckWith(ctx, "iam:PassRole", role, auth.Attributes{"iam:PassedToService": {service}})
+	return auth.CheckPass(ctx, role, service)
 }
 
 // service is the principal that assumes the roles of projects and builds.

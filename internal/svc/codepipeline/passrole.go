@@ -12,7 +12,8 @@ const service = "codepipeline.amazonaws.com"
 
 // mayPass says whether the caller may hand the roles of a definition to CodePipeline: without
 // that, who may write a pipeline could do whatever any role may that the service can assume
-// (W-44). Each role is asked for once, in the order of the definition.
+// (W-44). Each role is asked for once, in the order of the definition. The pipeline's own is of
+// its account; those of actions and rules may be others', whose trust policies then name it (S-40).
 func mayPass(ctx context.Context, d *api.PipelineDeclaration) error {
 	asked := map[string]bool{"": true} // no role of its own
 	pass := func(role string) error {
@@ -22,9 +23,10 @@ func mayPass(ctx context.Context, d *api.PipelineDeclaration) error {
 		asked[role] = true
 		return auth.CheckWith(ctx, "iam:PassRole", role, auth.Attributes{"iam:PassedToService": {service}})
 	}
-	if err := pass(d.RoleArn); err != nil {
+	if err := auth.CheckPass(ctx, d.RoleArn, service); err != nil {
 		return err
 	}
+	asked[d.RoleArn] = true
 	for i := range d.Stages {
 		s := &d.Stages[i]
 		for j := range s.Actions {

@@ -270,5 +270,5 @@ func mayPass(ctx context.Context, role string) error {
 	if !roleForm.MatchString(role) {
 		return invalid("Provided role '%s' is not the ARN of a role.", role)
 	}
-	return auth.CheckWith(ctx, "iam:PassRole", role, auth.Attributes{"iam:PassedToService": {Principal}})
+	return auth.CheckPass(ctx, role, Principal)
 }

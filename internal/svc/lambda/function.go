@@ -170,7 +170,7 @@ func (r *Room) add(ctx context.Context, n name, v *version, publish bool) (*api.
 }
 
 func mayPass(ctx context.Context, role string) error {
-	return auth.CheckWith(ctx, "iam:PassRole", role, auth.Attributes{"iam:PassedToService": {Principal}})
+	return auth.CheckPass(ctx, role, Principal)
 }
 
 // refuseOptions refuses what this server cannot do for a function.
