@@ -24,7 +24,8 @@ import (
 
 // listener starts an HTTP endpoint that confirms subscriptions and writes what topics send it
 // to a file: the kind of each message with what its signature is worth, then its text. Of a
-// request with a user and a password it writes these too.
+// request with a user and a password, or with a token, it writes these too. At /token it gives
+// tokens.
 func listener(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: listener VAR FILE")
@@ -42,6 +43,9 @@ func listener(ts *testscript.TestScript, neg bool, args []string) {
 		if user, password, ok := r.BasicAuth(); ok {
 			note += fmt.Sprintf("BASIC %s %s %s %s\n", r.Method, r.URL, user, password)
 		}
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			note += fmt.Sprintf("BEARER %s %s %s\n", r.Method, r.URL, token)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
@@ -52,6 +56,9 @@ func listener(ts *testscript.TestScript, neg bool, args []string) {
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
+		}
+		if r.URL.Path == "/token" {
+			_, _ = io.WriteString(w, `{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}`)
 		}
 		if link, ok := m["SubscribeURL"].(string); ok {
 			go visit(link)

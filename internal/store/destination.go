@@ -57,6 +57,14 @@ func (tx *Tx) SetEventConnection(ctx context.Context, c EventConnection, auth Se
 	return err
 }
 
+// SetEventConnectionDoc replaces the document of a connection that nobody has changed since it was
+// read; that is no change of it.
+func (tx *Tx) SetEventConnectionDoc(ctx context.Context, c EventConnection) error {
+	_, err := tx.exec(ctx, `UPDATE events_connection SET doc = $6 WHERE account = $1 AND region = $2 AND name = $3 AND id = $4 AND changed = $5`,
+		c.Account, c.Region, c.Name, c.ID, micros(c.Changed), c.Doc)
+	return err
+}
+
 // EventConnectionAuth opens what authorises.
 func (tx *Tx) EventConnectionAuth(c EventConnection) (Secret, error) {
 	return tx.unseal(c.Sealed, c.place()...)

@@ -1,12 +1,14 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	api "penstock/internal/api/events"
 	"penstock/internal/auth"
@@ -22,17 +24,47 @@ const (
 	maxAuth = 64 << 10
 )
 
-// The ways of a connection to authorise, and its state.
+// The ways of a connection to authorise, and its states.
 const (
-	byBasic    = "BASIC"
-	byKey      = "API_KEY"
-	authorised = "AUTHORIZED"
+	byBasic      = "BASIC"
+	byKey        = "API_KEY"
+	byOAuth      = "OAUTH_CLIENT_CREDENTIALS"
+	authorised   = "AUTHORIZED"
+	authorising  = "AUTHORIZING"
+	deauthorised = "DEAUTHORIZED"
 )
 
-// connectionDoc is what a connection's row keeps beside its key and its secrets.
+// connectionDoc is what a connection's row keeps beside its key and its secrets. State, Reason
+// and Authorised are of those that get a token: how that went the last time, why not, and when
+// it went well.
 type connectionDoc struct {
-	Description string `json:"description,omitempty"`
-	Type        string `json:"type"`
+	Description string    `json:"description,omitempty"`
+	Type        string    `json:"type"`
+	State       string    `json:"state,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Authorised  time.Time `json:"authorised,omitzero"`
+}
+
+// state is that of a connection: one that asks nobody is authorised.
+func (d *connectionDoc) state() string { return cmp.Or(d.State, authorised) }
+
+func (d *connectionDoc) authorisedAt(row *store.EventConnection) *time.Time {
+	if d.Type != byOAuth {
+		return &row.Changed
+	}
+	if d.Authorised.IsZero() {
+		return nil
+	}
+	return &d.Authorised
+}
+
+// settle says that a connection which gets tokens is about to get its first, and that others
+// need none.
+func (d *connectionDoc) settle() {
+	d.State, d.Reason = "", ""
+	if d.Type == byOAuth {
+		d.State = authorising
+	}
 }
 
 // authority is what a connection adds to requests. It is stored sealed.
@@ -71,10 +103,8 @@ func openConnection(tx *store.Tx, row store.EventConnection, err error) (store.E
 }
 
 // unsupported refuses what a connection cannot have here (N-14).
-func unsupported(oauth, private, kms bool) error {
+func unsupported(private, kms bool) error {
 	switch {
-	case oauth:
-		return invalid("This server's connections authorise with BASIC or API_KEY. OAUTH_CLIENT_CREDENTIALS and OAuthParameters are not supported.")
 	case private:
 		return invalid("This server has no VPC. Take InvocationConnectivityParameters and ConnectivityParameters out.")
 	case kms:
@@ -93,11 +123,34 @@ func checkHeader(name string) error {
 	return nil
 }
 
+// checkParameters says what is wrong with what is added to requests.
+func checkParameters(p *api.ConnectionHttpParameters) error {
+	if p == nil {
+		return nil
+	}
+	for i := range p.HeaderParameters {
+		if err := checkHeader(p.HeaderParameters[i].Key); err != nil {
+			return err
+		}
+	}
+	for i := range p.QueryStringParameters {
+		if p.QueryStringParameters[i].Key == "" {
+			return invalid("A query string parameter has no Key.")
+		}
+	}
+	for i := range p.BodyParameters {
+		if p.BodyParameters[i].Key == "" {
+			return invalid("A body parameter has no Key.")
+		}
+	}
+	return nil
+}
+
 // checkAuthority says what is wrong with what authorises, and gives it as it is stored.
-func checkAuthority(kind string, with *authority) (store.Secret, error) {
+func (r *Room) checkAuthority(kind string, with *authority) (store.Secret, error) {
 	switch {
-	case (kind == byBasic) != (with.BasicAuthParameters != nil) || (kind == byKey) != (with.ApiKeyAuthParameters != nil):
-		return "", invalid("The authorization type %s needs its own parameters in AuthParameters, and no others: BasicAuthParameters for BASIC, ApiKeyAuthParameters for API_KEY.", kind)
+	case (kind == byBasic) != (with.BasicAuthParameters != nil) || (kind == byKey) != (with.ApiKeyAuthParameters != nil) || (kind == byOAuth) != (with.OAuthParameters != nil):
+		return "", invalid("The authorization type %s needs its own parameters in AuthParameters, and no others: BasicAuthParameters for BASIC, ApiKeyAuthParameters for API_KEY, OAuthParameters for OAUTH_CLIENT_CREDENTIALS.", kind)
 	case kind == byBasic && (with.BasicAuthParameters.Username == "" || with.BasicAuthParameters.Password == ""):
 		return "", invalid("BasicAuthParameters needs Username and Password.")
 	case kind == byKey && (with.ApiKeyAuthParameters.ApiKeyName == "" || with.ApiKeyAuthParameters.ApiKeyValue == ""):
@@ -111,22 +164,8 @@ func checkAuthority(kind string, with *authority) (store.Secret, error) {
 			return "", invalid("The header %s cannot be an API key: it is taken out of requests.", name)
 		}
 	}
-	if p := with.InvocationHttpParameters; p != nil {
-		for i := range p.HeaderParameters {
-			if err := checkHeader(p.HeaderParameters[i].Key); err != nil {
-				return "", err
-			}
-		}
-		for i := range p.QueryStringParameters {
-			if p.QueryStringParameters[i].Key == "" {
-				return "", invalid("A query string parameter has no Key.")
-			}
-		}
-		for i := range p.BodyParameters {
-			if p.BodyParameters[i].Key == "" {
-				return "", invalid("A body parameter has no Key.")
-			}
-		}
+	if err := errors.Join(checkParameters(with.InvocationHttpParameters), r.checkOAuth(with)); err != nil {
+		return "", err
 	}
 	text, err := json.Marshal(with)
 	if err != nil {
@@ -138,29 +177,30 @@ func checkAuthority(kind string, with *authority) (store.Secret, error) {
 	return store.Secret(text), nil
 }
 
-// CreateConnection makes a connection. It is authorised at once, as BASIC and API_KEY ask nobody
-// (N-14).
+// CreateConnection makes a connection. BASIC and API_KEY ask nobody; for the third a token is got
+// before this answers (N-14).
 func (r *Room) CreateConnection(ctx context.Context, in *api.CreateConnectionInput) (*api.CreateConnectionOutput, error) {
 	c, err := mayConnect(ctx, "CreateConnection", in.Name)
 	if err != nil {
 		return nil, err
 	}
 	with := in.AuthParameters
-	if err := unsupported(in.AuthorizationType == "OAUTH_CLIENT_CREDENTIALS" || with.OAuthParameters != nil,
-		in.InvocationConnectivityParameters != nil || with.ConnectivityParameters != nil, in.KmsKeyIdentifier != ""); err != nil {
+	if err := unsupported(in.InvocationConnectivityParameters != nil || with.ConnectivityParameters != nil, in.KmsKeyIdentifier != ""); err != nil {
 		return nil, err
 	}
-	secret, err := checkAuthority(in.AuthorizationType, with)
+	secret, err := r.checkAuthority(in.AuthorizationType, with)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := json.Marshal(connectionDoc{Description: in.Description, Type: in.AuthorizationType})
+	about := connectionDoc{Description: in.Description, Type: in.AuthorizationType}
+	about.settle()
+	doc, err := json.Marshal(about)
 	if err != nil {
 		return nil, err
 	}
 	row := store.EventConnection{Account: c.Account, Region: c.Region, Name: in.Name, ID: newID(), Doc: string(doc)}
 	out := &api.CreateConnectionOutput{ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), ConnectionState: authorised}
-	return out, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		n, err := tx.CountEventConnections(ctx, c.Account, c.Region)
 		if err != nil {
 			return err
@@ -175,6 +215,10 @@ func (r *Room) CreateConnection(ctx context.Context, in *api.CreateConnectionInp
 		}
 		return err
 	})
+	if err == nil && about.Type == byOAuth {
+		out.ConnectionState, _, err = r.authorise(ctx, c.Account, c.Region, in.Name)
+	}
+	return out, err
 }
 
 // DescribeConnection shows a connection without its secrets (N-14).
@@ -192,8 +236,8 @@ func (r *Room) DescribeConnection(ctx context.Context, in *api.DescribeConnectio
 			return err
 		}
 		out = &api.DescribeConnectionOutput{
-			ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), Name: row.Name, Description: doc.Description, ConnectionState: authorised,
-			AuthorizationType: doc.Type, AuthParameters: shown(&with), CreationTime: &row.Created, LastModifiedTime: &row.Changed, LastAuthorizedTime: &row.Changed,
+			ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), Name: row.Name, Description: doc.Description, ConnectionState: doc.state(), StateReason: doc.Reason,
+			AuthorizationType: doc.Type, AuthParameters: shown(&with), CreationTime: &row.Created, LastModifiedTime: &row.Changed, LastAuthorizedTime: doc.authorisedAt(&row),
 		}
 		return nil
 	})
@@ -210,28 +254,37 @@ func shown(with *authority) *api.ConnectionAuthResponseParameters {
 	if k := with.ApiKeyAuthParameters; k != nil {
 		out.ApiKeyAuthParameters = &api.ConnectionApiKeyAuthResponseParameters{ApiKeyName: k.ApiKeyName}
 	}
-	if p := with.InvocationHttpParameters; p != nil {
-		hide := func(secret *bool, value *string) {
-			if secret != nil && *secret {
-				*value = ""
-			}
-		}
-		o := &api.ConnectionHttpParameters{}
-		for _, v := range p.HeaderParameters {
-			hide(v.IsValueSecret, &v.Value)
-			o.HeaderParameters = append(o.HeaderParameters, v)
-		}
-		for _, v := range p.QueryStringParameters {
-			hide(v.IsValueSecret, &v.Value)
-			o.QueryStringParameters = append(o.QueryStringParameters, v)
-		}
-		for _, v := range p.BodyParameters {
-			hide(v.IsValueSecret, &v.Value)
-			o.BodyParameters = append(o.BodyParameters, v)
-		}
-		out.InvocationHttpParameters = o
+	if o := with.OAuthParameters; o != nil {
+		out.OAuthParameters = shownOAuth(o)
 	}
+	out.InvocationHttpParameters = openParameters(with.InvocationHttpParameters)
 	return out
+}
+
+// openParameters are parameters without the values that were called secret.
+func openParameters(p *api.ConnectionHttpParameters) *api.ConnectionHttpParameters {
+	if p == nil {
+		return nil
+	}
+	hide := func(secret *bool, value *string) {
+		if secret != nil && *secret {
+			*value = ""
+		}
+	}
+	o := &api.ConnectionHttpParameters{}
+	for _, v := range p.HeaderParameters {
+		hide(v.IsValueSecret, &v.Value)
+		o.HeaderParameters = append(o.HeaderParameters, v)
+	}
+	for _, v := range p.QueryStringParameters {
+		hide(v.IsValueSecret, &v.Value)
+		o.QueryStringParameters = append(o.QueryStringParameters, v)
+	}
+	for _, v := range p.BodyParameters {
+		hide(v.IsValueSecret, &v.Value)
+		o.BodyParameters = append(o.BodyParameters, v)
+	}
+	return o
 }
 
 // ListConnections lists connections by name.
@@ -244,9 +297,6 @@ func (r *Room) ListConnections(ctx context.Context, in *api.ListConnectionsInput
 		return nil, err
 	}
 	out := &api.ListConnectionsOutput{Connections: []api.Connection{}}
-	if in.ConnectionState != "" && in.ConnectionState != authorised {
-		return out, nil
-	}
 	c, limit := auth.From(ctx), limitOf(in.Limit)
 	return out, r.deps.DB.View(ctx, func(tx *store.Tx) error {
 		rows, err := tx.ListEventConnections(ctx, c.Account, c.Region, in.NamePrefix, store.Keyset{After: after, Limit: limit + 1})
@@ -258,9 +308,12 @@ func (r *Room) ListConnections(ctx context.Context, in *api.ListConnectionsInput
 			if err := json.Unmarshal([]byte(row.Doc), &doc); err != nil {
 				return err
 			}
+			if in.ConnectionState != "" && in.ConnectionState != doc.state() {
+				continue // so a page may be short of its limit
+			}
 			out.Connections = append(out.Connections, api.Connection{
-				ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), Name: row.Name, ConnectionState: authorised, AuthorizationType: doc.Type,
-				CreationTime: &row.Created, LastModifiedTime: &row.Changed, LastAuthorizedTime: &row.Changed,
+				ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), Name: row.Name, ConnectionState: doc.state(), StateReason: doc.Reason, AuthorizationType: doc.Type,
+				CreationTime: &row.Created, LastModifiedTime: &row.Changed, LastAuthorizedTime: doc.authorisedAt(&row),
 			})
 		}
 		if len(rows) > limit {
@@ -280,12 +333,12 @@ func (r *Room) UpdateConnection(ctx context.Context, in *api.UpdateConnectionInp
 	if given == nil {
 		given = &api.UpdateConnectionAuthRequestParameters{}
 	}
-	if err := unsupported(in.AuthorizationType == "OAUTH_CLIENT_CREDENTIALS" || given.OAuthParameters != nil,
-		in.InvocationConnectivityParameters != nil || given.ConnectivityParameters != nil, in.KmsKeyIdentifier != ""); err != nil {
+	if err := unsupported(in.InvocationConnectivityParameters != nil || given.ConnectivityParameters != nil, in.KmsKeyIdentifier != ""); err != nil {
 		return nil, err
 	}
 	out := &api.UpdateConnectionOutput{ConnectionState: authorised}
-	return out, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+	oauth := false
+	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		row, err := tx.LockEventConnection(ctx, c.Account, c.Region, in.Name)
 		row.Name = in.Name
 		row, doc, with, err := openConnection(tx, row, err)
@@ -296,13 +349,17 @@ func (r *Room) UpdateConnection(ctx context.Context, in *api.UpdateConnectionInp
 			doc.Description = in.Description
 		}
 		if in.AuthorizationType != "" && in.AuthorizationType != doc.Type {
-			doc.Type, with.BasicAuthParameters, with.ApiKeyAuthParameters = in.AuthorizationType, nil, nil
+			doc.Type, with.BasicAuthParameters, with.ApiKeyAuthParameters, with.OAuthParameters = in.AuthorizationType, nil, nil, nil
 		}
-		replace(&with, given)
-		secret, err := checkAuthority(doc.Type, &with)
+		if err := replace(&with, given); err != nil {
+			return err
+		}
+		secret, err := r.checkAuthority(doc.Type, &with)
 		if err != nil {
 			return err
 		}
+		doc.settle()
+		oauth = doc.Type == byOAuth
 		text, err := json.Marshal(doc)
 		if err != nil {
 			return err
@@ -312,10 +369,14 @@ func (r *Room) UpdateConnection(ctx context.Context, in *api.UpdateConnectionInp
 		out.LastModifiedTime, out.LastAuthorizedTime = new(tx.Now()), new(tx.Now())
 		return tx.SetEventConnection(ctx, row, secret)
 	})
+	if err == nil && oauth {
+		out.ConnectionState, out.LastAuthorizedTime, err = r.authorise(ctx, c.Account, c.Region, in.Name)
+	}
+	return out, err
 }
 
 // replace puts what is given in the place of what was.
-func replace(with *authority, given *api.UpdateConnectionAuthRequestParameters) {
+func replace(with *authority, given *api.UpdateConnectionAuthRequestParameters) error {
 	set := func(to *string, value string) {
 		if value != "" {
 			*to = value
@@ -338,6 +399,10 @@ func replace(with *authority, given *api.UpdateConnectionAuthRequestParameters) 
 	if p := given.InvocationHttpParameters; p != nil {
 		with.InvocationHttpParameters = p
 	}
+	if o := given.OAuthParameters; o != nil {
+		return replaceOAuth(with, o)
+	}
+	return nil
 }
 
 // DeleteConnection removes a connection with its secrets. Destinations that use it become

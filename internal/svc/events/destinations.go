@@ -63,17 +63,26 @@ func connectionOf(d *store.EventDestination) string {
 
 // check says what is wrong with a destination.
 func (r *Room) check(doc *destinationDoc) error {
-	u, err := url.Parse(doc.Endpoint)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Fragment != "" || strings.Contains(u.Host, "*"):
-		return invalid("Parameter InvocationEndpoint is not valid. Reason: it is a URL with a host, and without user, password and fragment; * stands for values in its path and query only.")
-	case u.Scheme != "https" && !(u.Scheme == "http" && r.deps.Private):
-		return invalid("Parameter InvocationEndpoint is not valid. Reason: the scheme must be https.")
-	case doc.Rate > maxRate:
+	if err := r.checkURL("InvocationEndpoint", doc.Endpoint); err != nil {
+		return err
+	}
+	if doc.Rate > maxRate {
 		return invalid("InvocationRateLimitPerSecond must not be larger than %d.", maxRate)
 	}
+	return nil
+}
+
+// checkURL says what is wrong with an endpoint.
+func (r *Room) checkURL(parameter, endpoint string) error {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Fragment != "" || strings.Contains(u.Host, "*"):
+		return invalid("Parameter %s is not valid. Reason: it is a URL with a host, and without user, password and fragment; * stands for values in its path and query only.", parameter)
+	case u.Scheme != "https" && !(u.Scheme == "http" && r.deps.Private):
+		return invalid("Parameter %s is not valid. Reason: the scheme must be https.", parameter)
+	}
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !egress.Public(a) {
-		return invalid("Parameter InvocationEndpoint is not valid. Reason: %v.", egress.ErrPrivate)
+		return invalid("Parameter %s is not valid. Reason: %v.", parameter, egress.ErrPrivate)
 	}
 	return nil
 }

@@ -130,6 +130,8 @@ func (r *Room) invoke(ctx context.Context, call Call, name string, p *parcel) er
 	var row store.EventDestination
 	var doc destinationDoc
 	var with authority
+	var connection store.EventConnection
+	var about connectionDoc
 	name, id, _ := strings.Cut(name, "/")
 	gone := false
 	err := r.deps.DB.View(ctx, func(tx *store.Tx) error {
@@ -142,7 +144,7 @@ func (r *Room) invoke(ctx context.Context, call Call, name string, p *parcel) er
 		if errors.Is(err, store.ErrNotFound) || err == nil && c.ID != row.ConnectionID {
 			return errors.New("the API destination is INACTIVE: its connection does not exist")
 		}
-		_, _, with, err = openConnection(tx, c, err)
+		connection, about, with, err = openConnection(tx, c, err)
 		return err
 	})
 	switch {
@@ -154,13 +156,21 @@ func (r *Room) invoke(ctx context.Context, call Call, name string, p *parcel) er
 	if err := r.pace(ctx, call.Resource, doc.Rate); err != nil {
 		return err
 	}
+	token, err := r.bearer(ctx, &connection, &about, &with)
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithTimeout(ctx, answerTime)
 	defer stop()
-	req, err := request(ctx, &doc, &with, p)
+	req, err := request(ctx, &doc, &with, p, token)
 	if err != nil {
 		return courier.GiveUp(err)
 	}
-	return r.send(req)
+	err = r.send(req)
+	if code := answered(0); errors.As(err, &code) && (code == http.StatusUnauthorized || code == http.StatusProxyAuthRequired) {
+		r.forget(&connection) // the next attempt gets another
+	}
+	return err
 }
 
 // pace waits so that this server calls a destination no more often than its rate says.
@@ -187,7 +197,7 @@ func (r *Room) pace(ctx context.Context, arn string, rate int32) error {
 }
 
 // request makes the request. What the connection says wins over what the target says.
-func request(ctx context.Context, doc *destinationDoc, with *authority, p *parcel) (*http.Request, error) {
+func request(ctx context.Context, doc *destinationDoc, with *authority, p *parcel, token string) (*http.Request, error) {
 	target, own := p.HTTP, with.InvocationHttpParameters
 	if target == nil {
 		target = &api.HttpParameters{}
@@ -233,16 +243,27 @@ func request(ctx context.Context, doc *destinationDoc, with *authority, p *parce
 	if k := with.ApiKeyAuthParameters; k != nil {
 		h.Set(k.ApiKeyName, k.ApiKeyValue)
 	}
-	for name, values := range h {
-		if fixed[name] {
-			delete(h, name)
-		} else if strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-			return nil, fmt.Errorf("the value of the header %s has control characters", name)
-		}
+	if token != "" {
+		h.Set("Authorization", token)
+	}
+	if err := tidy(h); err != nil {
+		return nil, err
 	}
 	h.Set("User-Agent", "Amazon/EventBridge/ApiDestinations")
 	h.Set("Range", "bytes=0-1048575")
 	return req, nil
+}
+
+// tidy takes headers out that are not the user's to set, and refuses values that are none.
+func tidy(h http.Header) error {
+	for name, values := range h {
+		if fixed[name] {
+			delete(h, name)
+		} else if strings.ContainsFunc(values[0], func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+			return fmt.Errorf("the value of the header %s has control characters", name)
+		}
+	}
+	return nil
 }
 
 // merged adds members to a body, which must be an object for that.
@@ -277,7 +298,7 @@ func (r *Room) send(req *http.Request) error {
 	if code >= 200 && code < 300 {
 		return nil
 	}
-	err = fmt.Errorf("the endpoint answered %d", code)
+	err = answered(code)
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusProxyAuthRequired, code == http.StatusConflict, code == http.StatusTooManyRequests, code >= 500:
 	default:

@@ -74,6 +74,7 @@ type Room struct {
 	mu       sync.Mutex
 	compiled map[string]*pattern.Pattern
 	paced    map[string]time.Time // when a destination may be called next
+	bearers  map[string]bearer    // by connection and the time of its last change
 }
 
 var _ api.Service = (*Room)(nil)
@@ -83,7 +84,7 @@ func New(deps Deps) *Room {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{deps: deps, client: egress.Client(deps.Private), compiled: map[string]*pattern.Pattern{}, paced: map[string]time.Time{}}
+	r := &Room{deps: deps, client: egress.Client(deps.Private), compiled: map[string]*pattern.Pattern{}, paced: map[string]time.Time{}, bearers: map[string]bearer{}}
 	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: deadline, Again: again, Log: deps.Log})
 	return r
 }
