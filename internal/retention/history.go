@@ -7,8 +7,36 @@ import (
 	"penstock/internal/store"
 )
 
-// few is how many executions are looked at in one transaction.
-const few = 20
+const (
+	// few is how many executions are looked at in one transaction.
+	few = 20
+	// maxRuns is how many rows of a history one transaction removes.
+	maxRuns = 200
+)
+
+// removals goes on with what was too large to be removed in one transaction.
+func (k *Keeper) removals(ctx context.Context, removed *Removed) error {
+	for {
+		var list []store.Removal
+		if err := k.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
+			list, err = tx.Removals(ctx, page)
+			return err
+		}); err != nil || len(list) == 0 {
+			return err
+		}
+		for _, r := range list {
+			for batch := (store.HistoryBatch{More: true}); batch.More; {
+				if err := k.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
+					batch, err = tx.Remove(ctx, r, k.runs, k.cfg.Delete != nil)
+					return err
+				}); err != nil {
+					return err
+				}
+				removed.Runs += batch.Runs
+			}
+		}
+	}
+}
 
 // history removes what is older than history goes back, pipeline by pipeline (S-78).
 func (k *Keeper) history(ctx context.Context, removed *Removed) error {
@@ -36,7 +64,7 @@ func (k *Keeper) pipeline(ctx context.Context, id string, removed *Removed) erro
 	for batch := (store.HistoryBatch{More: true}); batch.More; {
 		after := batch.Next
 		if err := k.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
-			batch, err = tx.RemoveHistory(ctx, id, after, few, k.cfg.Delete != nil)
+			batch, err = tx.RemoveHistory(ctx, id, after, few, k.runs, k.cfg.Delete != nil)
 			return err
 		}); err != nil {
 			return err

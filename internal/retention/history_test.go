@@ -77,7 +77,7 @@ func TestHistory(t *testing.T) {
 		w.pass(2 * year)
 		w.update(func(tx *store.Tx) error {
 			for _, want := range []int{5, 5} {
-				b, err := tx.RemoveHistory(t.Context(), "id", 0, want+1, true) // the second stays
+				b, err := tx.RemoveHistory(t.Context(), "id", 0, want+1, 200, true) // the second stays
 				if err != nil || b.Executions != want || !b.More {
 					t.Errorf("a batch is %+v, %v", b, err)
 				}

@@ -50,10 +50,12 @@ type Config struct {
 // Keeper removes what is not kept. It is safe for concurrent use.
 type Keeper struct {
 	cfg Config
+	// runs is maxRuns; tests have no history as long.
+	runs int
 }
 
 // New makes a Keeper.
-func New(cfg Config) *Keeper { return &Keeper{cfg} }
+func New(cfg Config) *Keeper { return &Keeper{cfg, maxRuns} }
 
 // Removed counts what a pass has removed.
 type Removed struct {
@@ -120,7 +122,7 @@ func (k *Keeper) turn(ctx context.Context) time.Duration {
 // error it leaves to the next; Removed says what it did.
 func (k *Keeper) Collect(ctx context.Context) (Removed, error) {
 	removed := Removed{Rows: map[string]int{}}
-	err := errors.Join(k.history(ctx, &removed), k.artifacts(ctx, &removed), k.rows(ctx, &removed), k.logs(ctx, &removed))
+	err := errors.Join(k.history(ctx, &removed), k.removals(ctx, &removed), k.artifacts(ctx, &removed), k.rows(ctx, &removed), k.logs(ctx, &removed))
 	return removed, err
 }
 

@@ -13,10 +13,6 @@ import (
 	"penstock/internal/pipeline"
 )
 
-// maxRuns is how many runs of actions and rules RemoveHistory takes at a time. The execution
-// that passes it still goes as a whole: it is removed with all it has, or stays.
-const maxRuns = 200
-
 // slack is added on both sides to the time in which an action wrote its artifacts: clocks
 // differ, and the credentials that a worker got last an hour longer than its job may.
 const slack = time.Hour
@@ -40,20 +36,18 @@ func (tx *Tx) PipelinesWithOldHistory(ctx context.Context, after string, limit i
 // RemoveHistory looks at up to limit executions of a pipeline, oldest first, those after the
 // start order given (S-78). It removes those that were started before history begins, with the
 // runs of their actions and rules, and remembers their artifacts as stale if artifacts says so.
+// At most so many runs are removed: of the execution that has more, which is gone and shown
+// nowhere, a Removal says that they are still to be.
 //
 // What may be needed still is kept: executions that are live, the newest, those that a stage
 // shows or would be rolled back to (S-5, S-188), and those whose artifacts a rollback in
 // history has taken over (S-182).
-func (tx *Tx) RemoveHistory(ctx context.Context, id string, after int64, limit int, artifacts bool) (HistoryBatch, error) {
+func (tx *Tx) RemoveHistory(ctx context.Context, id string, after int64, limit, runs int, artifacts bool) (HistoryBatch, error) {
 	// The lock keeps out every event that could take up what is about to go.
-	var text string
-	if err := tx.one(ctx, `SELECT state FROM pipeline WHERE id = $1`+tx.forUpdate(), []any{id}, &text); errors.Is(err, ErrNotFound) {
+	s, err := tx.lockedState(ctx, id)
+	if errors.Is(err, ErrNotFound) {
 		return HistoryBatch{}, nil
 	} else if err != nil {
-		return HistoryBatch{}, err
-	}
-	s := stateDoc{State: new(engine.State)}
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return HistoryBatch{}, err
 	}
 	keep, err := tx.shown(ctx, id, s)
@@ -73,7 +67,7 @@ func (tx *Tx) RemoveHistory(ctx context.Context, id string, after int64, limit i
 			done.More = false
 			break
 		}
-		if done.Runs >= maxRuns {
+		if done.Runs >= runs {
 			done.More = true
 			break
 		}
@@ -81,11 +75,22 @@ func (tx *Tx) RemoveHistory(ctx context.Context, id string, after int64, limit i
 		if p.live || p.target || keep[p.doc.ID] {
 			continue
 		}
-		if err := tx.removeExecution(ctx, id, s.State, p, artifacts, &done); err != nil {
+		if err := tx.removeExecution(ctx, id, s.State, p, runs-done.Runs, artifacts, &done); err != nil {
 			return HistoryBatch{}, err
 		}
 	}
 	return done, nil
+}
+
+// lockedState gives the state of a pipeline as its row has it, without its executions, and keeps
+// every event out.
+func (tx *Tx) lockedState(ctx context.Context, id string) (stateDoc, error) {
+	var text string
+	if err := tx.one(ctx, `SELECT state FROM pipeline WHERE id = $1`+tx.forUpdate(), []any{id}, &text); err != nil {
+		return stateDoc{}, err
+	}
+	s := stateDoc{State: new(engine.State)}
+	return s, json.Unmarshal([]byte(text), &s)
 }
 
 // past is an execution that may be removed.
@@ -144,43 +149,52 @@ func (tx *Tx) shown(ctx context.Context, id string, s stateDoc) (map[pipeline.Ex
 	return keep, nil
 }
 
-// removeExecution removes one execution with all it has.
-func (tx *Tx) removeExecution(ctx context.Context, id string, s *engine.State, p past, artifacts bool, done *HistoryBatch) error {
-	actions, err := all(ctx, tx, `SELECT doc FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2 ORDER BY number`,
-		[]any{id, string(p.doc.ID)}, tx.scanRun)
-	if err != nil {
-		return err
-	}
-	rules, err := all(ctx, tx, `SELECT doc FROM rule_execution WHERE pipeline_id = $1 AND execution_id = $2 ORDER BY number`,
-		[]any{id, string(p.doc.ID)}, tx.scanRun)
-	if err != nil {
-		return err
-	}
-	for _, run := range append(actions, rules...) {
-		done.Runs++
-		if !artifacts {
-			continue
-		}
-		if err := tx.abandonArtifacts(ctx, id, s, run, done); err != nil {
-			return err
-		}
-	}
-	for _, statement := range []string{
-		`DELETE FROM action_execution WHERE pipeline_id = $1 AND execution_id = $2`,
-		`DELETE FROM rule_execution WHERE pipeline_id = $1 AND execution_id = $2`,
-		`DELETE FROM execution WHERE pipeline_id = $1 AND id = $2`,
-	} {
-		if _, err := tx.exec(ctx, statement, id, string(p.doc.ID)); err != nil {
-			return err
-		}
-	}
+// removeExecution removes one execution, and of its runs as many as are allowed.
+func (tx *Tx) removeExecution(ctx context.Context, id string, s *engine.State, p past, runs int, artifacts bool, done *HistoryBatch) error {
 	for _, stage := range slices.Sorted(maps.Keys(p.doc.Runs)) {
 		if _, err := tx.exec(ctx, `DELETE FROM stage_success WHERE pipeline_id = $1 AND stage = $2 AND start_order = $3`, id, stage, p.order); err != nil {
 			return err
 		}
 	}
+	if _, err := tx.exec(ctx, `DELETE FROM execution WHERE pipeline_id = $1 AND id = $2`, id, string(p.doc.ID)); err != nil {
+		return err
+	}
 	done.Executions++
-	return nil
+	n, err := tx.removeRuns(ctx, id, string(p.doc.ID), s, runs, artifacts, done)
+	if err != nil || n < runs {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO removal (pipeline_id, execution_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, string(p.doc.ID))
+	return err
+}
+
+// removeRuns removes up to limit runs of an execution, oldest first, and tells how many.
+func (tx *Tx) removeRuns(ctx context.Context, id, execution string, s *engine.State, limit int, artifacts bool, done *HistoryBatch) (n int, err error) {
+	for _, table := range []string{"action_execution", "rule_execution"} {
+		list, err := all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND execution_id = $2 ORDER BY number LIMIT $3`,
+			[]any{id, execution, limit - n}, tx.scanRun)
+		if err != nil || len(list) == 0 {
+			if err != nil {
+				return n, err
+			}
+			continue
+		}
+		for _, run := range list {
+			if !artifacts {
+				break
+			}
+			if err := tx.abandonArtifacts(ctx, id, s, run, done); err != nil {
+				return n, err
+			}
+		}
+		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE pipeline_id = $1 AND execution_id = $2 AND number <= $3`,
+			id, execution, list[len(list)-1].Number); err != nil {
+			return n, err
+		}
+		n += len(list)
+	}
+	done.Runs += n
+	return n, nil
 }
 
 // abandonArtifacts remembers what a run has written to artifact buckets: its outputs and, if it

@@ -103,15 +103,18 @@ func (tx *Tx) ListRuleRuns(ctx context.Context, id string, execution pipeline.Ex
 	return tx.listRuns(ctx, "rule_execution", id, execution, before, limit)
 }
 
+// listRuns leaves out the runs of executions that are being removed.
 func (tx *Tx) listRuns(ctx context.Context, table, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error) {
 	if before == 0 {
 		before = 1 << 62
 	}
 	since := micros(tx.Now().Add(-tx.db.history))
 	if execution == "" {
-		return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND number < $2 AND started > $3
-			ORDER BY number DESC LIMIT $4`, []any{id, before, since, limit}, tx.scanRun)
+		return all(ctx, tx, `SELECT doc FROM `+table+` r WHERE pipeline_id = $1 AND number < $2 AND started > $3
+			AND EXISTS (SELECT 1 FROM execution e WHERE e.pipeline_id = r.pipeline_id AND e.id = r.execution_id) ORDER BY number DESC LIMIT $4`,
+			[]any{id, before, since, limit}, tx.scanRun)
 	}
-	return all(ctx, tx, `SELECT doc FROM `+table+` WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
-		ORDER BY number DESC LIMIT $5`, []any{id, string(execution), before, since, limit}, tx.scanRun)
+	return all(ctx, tx, `SELECT doc FROM `+table+` r WHERE pipeline_id = $1 AND execution_id = $2 AND number < $3 AND started > $4
+		AND EXISTS (SELECT 1 FROM execution e WHERE e.pipeline_id = r.pipeline_id AND e.id = r.execution_id) ORDER BY number DESC LIMIT $5`,
+		[]any{id, string(execution), before, since, limit}, tx.scanRun)
 }

@@ -276,9 +276,14 @@ func (tx *Tx) runRow(id string, run *engine.ActionRun) ([]any, error) {
 	return []any{id, run.Number, string(run.Execution), micros(run.Started), string(doc), string(run.ID)}, err
 }
 
-// DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68).
+// maxRemoved is how many rows of its history DeletePipeline removes itself.
+const maxRemoved = 1000
+
+// DeletePipeline removes a pipeline with its versions, history, jobs, timers and tags (S-68). Of a
+// long history a Removal says that the rest is still to be removed; its rows are found under the
+// pipeline's id only, which nobody gets to know any more.
 func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
-	for _, table := range []string{"pipeline_version", "source", "execution", "stage_success", "action_execution", "rule_execution", "job", "timer", "start_token", "source_event", "action_revision"} {
+	for _, table := range []string{"source", "job", "timer", "removal"} {
 		if _, err := tx.exec(ctx, `DELETE FROM `+table+` WHERE pipeline_id = $1`, id); err != nil {
 			return err
 		}
@@ -289,7 +294,16 @@ func (tx *Tx) DeletePipeline(ctx context.Context, id, arn string) error {
 	if _, err := tx.exec(ctx, `DELETE FROM webhook_delivery WHERE hook = $1`, id); err != nil {
 		return err
 	}
+	n, err := tx.removeOf(ctx, id, maxRemoved)
+	if err != nil {
+		return err
+	}
+	if n == maxRemoved {
+		if _, err := tx.exec(ctx, `INSERT INTO removal (pipeline_id, execution_id) VALUES ($1, '')`, id); err != nil {
+			return err
+		}
+	}
 	tx.AfterCommit(func() { tx.db.states.drop(id) })
-	_, err := tx.exec(ctx, `DELETE FROM pipeline WHERE id = $1`, id)
+	_, err = tx.exec(ctx, `DELETE FROM pipeline WHERE id = $1`, id)
 	return err
 }

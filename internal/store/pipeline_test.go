@@ -181,7 +181,7 @@ func TestDeletePipelineLeavesNoRow(t *testing.T) {
 			j.step(engine.Start{})
 			inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
 				_, err := tx.TakeDelivery(ctx, id, "d", time.Hour)
-				return errors.Join(err,
+				return errors.Join(err, store.Exec(ctx, tx, `INSERT INTO removal (pipeline_id, execution_id) VALUES ($1, 'an older one')`, id),
 					tx.PutSourceEvent(ctx, id, "push", "started"),
 					tx.PutSources(ctx, id, []store.Source{{PipelineID: id, Action: "A", Resource: "arn:r", Detail: "main"}}),
 					tx.PutStartToken(ctx, id, store.StartToken{Token: "t", Execution: "e", Arguments: "[]"}, time.Hour),

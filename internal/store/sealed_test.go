@@ -96,6 +96,7 @@ func TestTakeKeys(t *testing.T) {
 			`INSERT INTO connection (arn, account, region, name, provider_type, host_arn, status, git_url, username, token, hook, hook_secret)
 				VALUES ('a', '1', 'r', 'c', 'GitHub', '', 'AVAILABLE', '', '', '`+bare+`', 'h', '`+bare+`')`,
 			`INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ('p', 1, '{"name":"`+bare+`"}')`,
+			`INSERT INTO execution (pipeline_id, id, start_order, version, status, live, started, updated, doc) VALUES ('p', 'e', 1, 1, 'Succeeded', 0, 1, 1, '{}')`,
 			`INSERT INTO rule_execution (pipeline_id, id, execution_id, number, started, doc) VALUES ('p', 'r1', 'e', 1, 99999999999999999, '{"id":"r1","number":1,"resolved":{"Password":"`+bare+`"}}')`)
 		for _, n := range []string{"1", "2", "3"} { // one has been sealed already when the step is interrupted
 			raw(t, url, `INSERT INTO action_execution (pipeline_id, number, execution_id, started, doc)
