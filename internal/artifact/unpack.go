@@ -27,15 +27,12 @@ const (
 // link; links that leave dir; encrypted files; and whatever goes over the limits, also when
 // the archive lies about its sizes. Of the modes only the x bit is restored. After any
 // error dir does not exist.
-func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string, lim Limits) (err error) {
-	z, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return fmt.Errorf("the archive is not a ZIP file: %w", err)
-	}
-	entries, err := check(z, lim)
-	if err != nil {
-		return err
-	}
+func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string, lim Limits) error {
+	return into(dir, lim, func(u *unpacker) error { return u.zip(ctx, r, size, lim) })
+}
+
+// into makes dir and lets fill fill it; after an error dir does not exist.
+func into(dir string, lim Limits, fill func(u *unpacker) error) (err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -50,25 +47,40 @@ func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string, lim Limi
 	}
 	defer root.Close()
 	u := &unpacker{root: root, left: lim.Bytes, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
+	if err := fill(u); err != nil {
+		return err
+	}
 	// Links come last, so that no file is written through one.
-	for _, links := range []bool{false, true} {
-		for _, e := range entries {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if links == (e.file.Mode()&fs.ModeSymlink != 0) {
-				if err := u.write(e); err != nil {
-					return err
-				}
-			}
+	for _, l := range u.links {
+		if err := u.link(l); err != nil {
+			return err
 		}
 	}
-	for _, e := range entries {
+	for _, l := range u.links {
 		// Links that stay inside one by one may leave together.
-		if e.file.Mode()&fs.ModeSymlink != 0 {
-			if _, err := root.Stat(e.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return refuse(e.file.Name, "is a link that leaves the archive")
-			}
+		if _, err := root.Stat(l.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return refuse(l.given, "is a link that leaves the archive")
+		}
+	}
+	return nil
+}
+
+// zip writes the files of a ZIP archive and notes its links.
+func (u *unpacker) zip(ctx context.Context, r io.ReaderAt, size int64, lim Limits) error {
+	z, err := zip.NewReader(r, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return fmt.Errorf("the archive is not a ZIP file: %w", err)
+	}
+	entries, err := check(z, lim)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := u.entry(e); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -135,18 +147,20 @@ func cleanName(name string) (string, error) {
 }
 
 type unpacker struct {
-	root *os.Root
-	left int64
-	made map[string]bool
-	buf  []byte
+	root  *os.Root
+	left  int64
+	modes bool // keep who may read and write
+	made  map[string]bool
+	links []link
+	buf   []byte
 }
 
-func (u *unpacker) write(e entry) error {
+// link is a symbolic link of an archive: its name there and clean, and what it says.
+type link struct{ given, name, target string }
+
+func (u *unpacker) entry(e entry) error {
 	if e.file.Mode().IsDir() || strings.HasSuffix(e.file.Name, "/") {
-		return u.mkdir(e, e.name)
-	}
-	if err := u.mkdir(e, path.Dir(e.name)); err != nil {
-		return err
+		return u.mkdir(e.file.Name, e.name)
 	}
 	src, err := e.file.Open()
 	if err != nil {
@@ -154,52 +168,67 @@ func (u *unpacker) write(e entry) error {
 	}
 	defer src.Close()
 	if e.file.Mode()&fs.ModeSymlink != 0 {
-		return u.link(e, src)
+		b, err := io.ReadAll(io.LimitReader(src, maxLink+1))
+		if err != nil {
+			return refuse(e.file.Name, "cannot be unpacked: %v", err)
+		}
+		u.links = append(u.links, link{e.file.Name, e.name, string(b)})
+		return nil
+	}
+	return u.file(e.file.Name, e.name, e.file.Mode(), src, int64(e.file.UncompressedSize64))
+}
+
+// file writes a file of a known size.
+func (u *unpacker) file(given, name string, mode fs.FileMode, src io.Reader, size int64) error {
+	if err := u.mkdir(given, path.Dir(name)); err != nil {
+		return err
 	}
 	perm := fs.FileMode(0o644)
-	if e.file.Mode()&0o111 != 0 {
+	switch {
+	case u.modes && mode.Perm() != 0:
+		perm = mode.Perm() | 0o600 // its owner goes on with it
+	case mode&0o111 != 0:
 		perm = 0o755
 	}
-	dst, err := u.root.OpenFile(e.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	dst, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		return u.told(e, err)
+		return told(given, err)
 	}
 	// One byte more than said is enough to catch a liar.
-	most := min(u.left, int64(e.file.UncompressedSize64))
+	most := min(u.left, size)
 	n, err := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, most+1), u.buf)
 	err = errors.Join(err, dst.Close())
 	if u.left -= n; n > most {
-		return refuse(e.file.Name, "is larger than the archive says")
+		return refuse(given, "is larger than the archive says")
 	}
 	if err != nil {
-		return refuse(e.file.Name, "cannot be unpacked: %v", err)
+		return refuse(given, "cannot be unpacked: %v", err)
 	}
 	return nil
 }
 
-func (u *unpacker) link(e entry, src io.Reader) error {
-	b, err := io.ReadAll(io.LimitReader(src, maxLink+1))
-	target := string(b)
+func (u *unpacker) link(l link) error {
 	switch {
-	case err != nil:
-		return refuse(e.file.Name, "cannot be unpacked: %v", err)
-	case len(target) == 0 || len(target) > maxLink || strings.ContainsRune(target, 0):
-		return refuse(e.file.Name, "is a link with an impossible target")
-	case path.IsAbs(target) || !filepath.IsLocal(path.Join(path.Dir(e.name), target)):
-		return refuse(e.file.Name, "is a link that leaves the archive")
+	case len(l.target) == 0 || len(l.target) > maxLink || strings.ContainsRune(l.target, 0):
+		return refuse(l.given, "is a link with an impossible target")
+	case path.IsAbs(l.target) || !filepath.IsLocal(path.Join(path.Dir(l.name), l.target)):
+		return refuse(l.given, "is a link that leaves the archive")
 	}
-	if err := u.root.Symlink(target, e.name); err != nil {
-		return u.told(e, err)
+	if err := u.mkdir(l.given, path.Dir(l.name)); err != nil {
+		return err
+	}
+	if err := u.root.Symlink(l.target, l.name); err != nil {
+		return told(l.given, err)
 	}
 	return nil
 }
 
-func (u *unpacker) mkdir(e entry, dir string) error {
+func (u *unpacker) mkdir(given, dir string) error {
 	if u.made[dir] {
 		return nil
 	}
 	if err := u.root.MkdirAll(dir, 0o755); err != nil {
-		return u.told(e, err)
+		return told(given, err)
 	}
 	u.made[dir] = true
 	return nil
@@ -207,9 +236,9 @@ func (u *unpacker) mkdir(e entry, dir string) error {
 
 // told names the entry a system error is about; what stands in its way is in the archive
 // too, because dir was new.
-func (u *unpacker) told(e entry, err error) error {
+func told(given string, err error) error {
 	if errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "not a directory") {
-		return refuse(e.file.Name, "is in the way of another entry")
+		return refuse(given, "is in the way of another entry")
 	}
-	return fmt.Errorf("unpack %q: %w", e.file.Name, err)
+	return fmt.Errorf("unpack %q: %w", given, err)
 }
