@@ -80,7 +80,7 @@ Exit codes: 0 success; 1 what was asked for did not succeed; 2 the command line 
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(), newEnv(), newDemo(), newValidate(), newList(), newShow(), newStart(), newWatch(), newLogs(), newApprove(), newReject(),
-		newRetry(), newRollback(), newStop(), newTransition(), newConnection(), newExplain(), newApply(), newImport(), newExport(), newHistory(), newAudit(), newVersion())
+		newRetry(), newRollback(), newStop(), newTransition(), newConnection(), newExplain(), newApply(), newImport(), newExport(), newHistory(), newAudit(), newAgent(), newVersion())
 	checkArgs(root)
 	return root
 }

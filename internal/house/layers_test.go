@@ -71,6 +71,8 @@ var layers = []layer{
 	{"internal/runner", "fault", ""},
 	{"internal/runner/runnertest", "runner fault", ""},
 	{"internal/runner/*", "runner fault", "exec sys"},
+	// what a host runs that CodeDeploy deploys to: a client of the server, on another machine
+	{"internal/hostagent", "appspec artifact runner/script", "sdk sys"},
 	{"internal/provider", "pipeline artifact fault", "sdk"},
 	{"internal/provider/all", "provider provider/*", ""},
 	{"internal/provider/providertest", "provider pipeline artifact fault", "sdk"},
@@ -105,7 +107,7 @@ var layers = []layer{
 	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/demo", "app watch fault", "sdk exec"},
 	{"internal/house", "", ""},
-	{"cmd/penstock", "app audit definition demo watch fault", "sdk cobra term yaml exec sys"},
+	{"cmd/penstock", "app audit definition demo hostagent watch fault", "sdk cobra term yaml exec sys"},
 	{"e2e", "", ""},
 	{"bench", "app conductor engine worker provider store store/storetest seal pipeline fault", "sdk exec sync"},
 }
