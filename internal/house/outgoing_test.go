@@ -20,6 +20,7 @@ var outgoing = map[string]string{
 	"internal/svc/codepipeline/githooks.go":       "calls the operator's GitHub (--github-url)",
 	"internal/svc/sns/smtp.go":                    "calls the operator's mail server (--smtp)",
 	"cmd/penstock/client.go":                      "calls the server whose client it is",
+	"internal/hostagent/agent.go":                 "calls the server whose agent it is",
 	"internal/store/postgres.go":                  "calls the operator's database",
 }
 
