@@ -3,6 +3,8 @@ package iam
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -174,15 +176,14 @@ func (m *Room) ListPolicyVersions(ctx context.Context, in *iam.ListPolicyVersion
 	if err != nil {
 		return nil, err
 	}
-	// There are never more than five, so a marker cannot have come from here.
-	if _, err := after(in.Marker); err != nil {
-		return nil, err
-	}
-	out := &iam.ListPolicyVersionsOutput{Versions: []iam.PolicyVersion{}, IsTruncated: new(false)}
-	for _, v := range f.versions {
+	out := &iam.ListPolicyVersionsOutput{Versions: []iam.PolicyVersion{}}
+	var list []store.PolicyVersion
+	newest := func(v store.PolicyVersion) string { return fmt.Sprintf("%020d", math.MaxInt64-v.Version) }
+	list, out.IsTruncated, out.Marker, err = page(f.versions, newest, in.Marker, in.MaxItems)
+	for _, v := range list {
 		out.Versions = append(out.Versions, f.wire(v, false))
 	}
-	return out, nil
+	return out, err
 }
 
 // CreatePolicyVersion gives a managed policy another version.

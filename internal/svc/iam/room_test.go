@@ -241,6 +241,13 @@ func TestPolicyLife(t *testing.T) {
 		}
 		_, err = c.GetPolicyVersion(ctx, &sdk.GetPolicyVersionInput{PolicyArn: p.Arn, VersionId: aws.String("v9")})
 		wantCode(t, "no version", err, "NoSuchEntity")
+		marker := (*string)(nil)
+		for _, want := range []string{"v5", "v4", "v3", "v2", "v1"} {
+			p := must[*sdk.ListPolicyVersionsOutput](t)(c.ListPolicyVersions(ctx, &sdk.ListPolicyVersionsInput{PolicyArn: p.Arn, MaxItems: aws.Int32(1), Marker: marker}))
+			if marker = p.Marker; len(p.Versions) != 1 || *p.Versions[0].VersionId != want || p.IsTruncated != (want != "v1") {
+				t.Error(p, want)
+			}
+		}
 		if l := must[*sdk.ListPolicyVersionsOutput](t)(c.ListPolicyVersions(ctx, &sdk.ListPolicyVersionsInput{PolicyArn: p.Arn})).Versions; len(l) != 5 || *l[0].VersionId != "v5" {
 			t.Errorf("%+v", l)
 		}
