@@ -18,10 +18,6 @@ func TestBoto3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	python, err := filepath.Abs(filepath.Join("..", ".venv", "bin", "python"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Run("scripts", func(t *testing.T) {
 		for _, script := range scripts {
 			name := strings.TrimSuffix(filepath.Base(script), ".py")
@@ -30,16 +26,33 @@ func TestBoto3(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				ctx, stop := context.WithTimeout(t.Context(), patience)
-				defer stop()
-				cmd := exec.CommandContext(ctx, python, "-B", script)
-				cmd.Env = append(s.environment(t), "PYTHONPATH=python")
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%s: %v\n%s", script, err, out)
-				}
+				s.python(t, script)
 			})
 		}
 	})
+}
+
+// C-3, N-18: every paginator and every waiter of boto3 that has an operation on the page
+// docs/api-coverage.md, with nobody beside it.
+func TestPaginators(t *testing.T) {
+	t.Parallel()
+	newSite(t).python(t, "python/alone/paginators.py")
+}
+
+// python runs a script as a client of the site.
+func (s *site) python(t *testing.T, script string) {
+	t.Helper()
+	python, err := filepath.Abs(filepath.Join("..", ".venv", "bin", "python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	cmd := exec.CommandContext(ctx, python, "-B", script)
+	cmd.Env = append(s.environment(t), "PYTHONPATH=python")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", script, err, out)
+	}
 }
 
 // environment is what a client of the site needs, and nothing else of this process.
