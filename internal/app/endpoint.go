@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,13 +46,13 @@ type endpoints struct {
 	urls            map[string]string // by the service's name in credential scopes
 }
 
-var endpointForm = regexp.MustCompile(`^([a-z][a-z0-9-]{0,62})=(https?://\S+)$`)
+var endpointForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-z][a-z0-9-]{0,62})=(https?://\S+)$`) })
 
 // parseEndpoints reads the setting: SERVICE=URL, separated by spaces.
 func parseEndpoints(c *Config) (*endpoints, error) {
 	e := &endpoints{account: c.Account, region: c.Region, urls: map[string]string{}}
 	for _, text := range strings.Fields(c.Endpoint) {
-		m := endpointForm.FindStringSubmatch(text)
+		m := endpointForm().FindStringSubmatch(text)
 		if m == nil {
 			return nil, fmt.Errorf("--endpoint %q: it is like s3=https://s3.{region}.amazonaws.com", text)
 		}

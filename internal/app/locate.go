@@ -3,11 +3,12 @@ package app
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"penstock/internal/template"
 )
 
-var quotes = regexp.MustCompile(`'([^']{1,300})'|role (arn:\S+)`)
+var quotes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`'([^']{1,300})'|role (arn:\S+)`) })
 
 // locate gives the place in a declaration that a message speaks of. path leads to the stage,
 // action or rule it is about, as far as that is known; inside of it the words of the message
@@ -23,7 +24,7 @@ func locate(declaration *template.Node, path, message string) *template.Node {
 		}
 	}
 	var words []string
-	for _, m := range quotes.FindAllStringSubmatch(message, -1) {
+	for _, m := range quotes().FindAllStringSubmatch(message, -1) {
 		words = append(words, strings.TrimSuffix(m[1]+m[2], "."))
 	}
 	if len(words) == 0 && path != "" {

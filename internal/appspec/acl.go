@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // ACL is the list of a permission's acls.
@@ -23,7 +24,7 @@ type Entry struct {
 	Bits int
 }
 
-var aclName = regexp.MustCompile(`^[A-Za-z0-9_.@$-]{0,128}$`)
+var aclName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.@$-]{0,128}$`) })
 
 // parseEntry reads [d[efault]:][[u|g|m|o]:][name:]rwx, and says why it cannot.
 func parseEntry(text string) (e Entry, why string) {
@@ -49,7 +50,7 @@ func parseEntry(text string) (e Entry, why string) {
 		e.Type, e.Name = "user", who
 	}
 	switch {
-	case !aclName.MatchString(e.Name), (e.Type == "mask" || e.Type == "other") && e.Name != "":
+	case !aclName().MatchString(e.Name), (e.Type == "mask" || e.Type == "other") && e.Name != "":
 		return e, invalid
 	case !e.Default && e.Type != "mask" && e.Name == "":
 		return e, "Use mode to set the base acl entry"

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"penstock/internal/template"
@@ -119,7 +120,7 @@ func hooks(s *Spec, root *template.Node) *Error {
 }
 
 // userName is what su takes as a user and never as an option.
-var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}\$?$`)
+var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}\$?$`) })
 
 func script(n *template.Node, field string) (s Script, err *Error) {
 	location, err := text(n, field, "location")
@@ -150,7 +151,7 @@ func script(n *template.Node, field string) (s Script, err *Error) {
 	if s.RunAs, err = text(n, field, "runas"); err != nil {
 		return s, err
 	}
-	if s.RunAs != "" && !userName.MatchString(s.RunAs) {
+	if s.RunAs != "" && !userName().MatchString(s.RunAs) {
 		return s, refuse(n.Get("runas"), field+".runas", "the application specification file names a user (%s) that cannot be one. Correct the hooks section of the AppSpec file, and then try again", clip(s.RunAs))
 	}
 	sudo, err := text(n, field, "sudo")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"penstock/internal/template"
 )
@@ -22,7 +23,7 @@ func permissions(s *Spec, root *template.Node) *Error {
 
 var (
 	octal   = regexp.MustCompile(`^[0-7]{1,4}$`)
-	context = regexp.MustCompile(`^[A-Za-z0-9_.]{1,128}$`)
+	context = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.]{1,128}$`) })
 	mls     = regexp.MustCompile(`^s(\d{1,5})(?:-s(\d{1,5}))?(?::(c\d{1,4}(?:\.c\d{1,4})?(?:,c\d{1,4}(?:\.c\d{1,4})?)*))?$`)
 )
 
@@ -96,7 +97,7 @@ func contextOf(n *template.Node, field string) (*Context, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		if *part.to = v; part.key != "range" && v != "" && !context.MatchString(v) {
+		if *part.to = v; part.key != "range" && v != "" && !context().MatchString(v) {
 			return nil, refuse(n.Get(part.key), field+"."+part.key, "the application specification file specifies an invalid context %s (%s). Update the permissions section of the AppSpec file, and then try again", part.key, clip(v))
 		}
 	}

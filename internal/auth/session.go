@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"penstock/internal/fault"
@@ -97,7 +98,7 @@ type session struct {
 // maxDuration is the longest life of any session.
 const maxDuration = 36 * time.Hour
 
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) })
 
 // Mint makes the credentials of a session. It writes nothing: every node that has the
 // server's secret knows them. A role that does not exist, or that must not be assumed, is
@@ -108,8 +109,8 @@ func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
 	case in.same != nil:
 		s = *in.same
 	case in.RoleARN != "":
-		if !sessionName.MatchString(in.SessionName) {
-			return Credentials{}, fault.New("ValidationError", "The session name must match %s", sessionName)
+		if !sessionName().MatchString(in.SessionName) {
+			return Credentials{}, fault.New("ValidationError", "The session name must match %s", sessionName())
 		}
 		p, err := a.assumable(ctx, in)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -41,7 +42,7 @@ func firstLine(err error) string {
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	artifactID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	artifactID   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) })
 	retryForm    = regexp.MustCompile(`^RETRY(?:-(\d+))?(?:-(.+))?$`)
 )
 
@@ -226,7 +227,7 @@ func (w *walker) artifacts(n *yaml.Node, a *Artifacts) error {
 			return w.artifactKey(key, v, &a.Primary)
 		}
 		return w.mapping(v, key, func(id string, k, v *yaml.Node) error {
-			if !artifactID.MatchString(id) {
+			if !artifactID().MatchString(id) {
 				return errorf(k.Line, "Invalid artifact identifier %q", clip(id))
 			}
 			set := NamedSet{ID: id}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"penstock/internal/pipeline"
 	"penstock/internal/template"
@@ -244,8 +245,12 @@ func (l *linter) secret(path, key string) {
 }
 
 var (
-	secretName  = regexp.MustCompile(`(?i)(^|[a-z0-9_-])(token|secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credentials?)$|^(token|secret|passw(or)?d)$`)
-	secretValue = regexp.MustCompile(`^(AKIA|ASIA)[A-Z0-9]{16}$|^gh[pousr]_[A-Za-z0-9]{30,}|^glpat-[A-Za-z0-9_-]{20}|^xox[abp]-|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+	secretName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(^|[a-z0-9_-])(token|secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credentials?)$|^(token|secret|passw(or)?d)$`)
+	})
+	secretValue = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(AKIA|ASIA)[A-Z0-9]{16}$|^gh[pousr]_[A-Za-z0-9]{30,}|^glpat-[A-Za-z0-9_-]{20}|^xox[abp]-|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+	})
 )
 
 // plain says whether a value is itself, and no reference to where the value is.
@@ -254,5 +259,5 @@ func plain(v string) bool {
 }
 
 func secretLooking(name, value string) bool {
-	return plain(value) && (secretName.MatchString(name) || secretValue.MatchString(value))
+	return plain(value) && (secretName().MatchString(name) || secretValue().MatchString(value))
 }

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"penstock/internal/fault"
 )
@@ -84,10 +85,10 @@ func WebhookARN(region, account, name string) string {
 
 var (
 	partitionName = regexp.MustCompile(`^aws(-\w+)*$`)
-	regionName    = regexp.MustCompile(`^[a-z0-9-]{1,30}$`)
+	regionName    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9-]{1,30}$`) })
 	accountID     = regexp.MustCompile(`^[0-9]{12}$`)
-	resourceName  = regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`)
-	typePart      = regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`)
+	resourceName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`) })
+	typePart      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`) })
 )
 
 // ParseARN reads an ARN of the service; anything else is an InvalidArnException (S-363). Of
@@ -97,7 +98,7 @@ func ParseARN(arn string) (Resource, error) {
 	invalid := fault.New("InvalidArnException", "The ARN '%s' is not one of a pipeline, stage, action, action type or webhook", cut(arn, 300))
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "codepipeline" ||
-		!partitionName.MatchString(parts[1]) || !regionName.MatchString(parts[3]) {
+		!partitionName.MatchString(parts[1]) || !regionName().MatchString(parts[3]) {
 		return Resource{}, invalid
 	}
 	r := Resource{Partition: parts[1], Region: parts[3], Account: parts[4]}
@@ -110,7 +111,7 @@ func ParseARN(arn string) (Resource, error) {
 		ok = r.parseActionType(name)
 	case kind == "webhook":
 		r.Kind, r.Webhook = WebhookResource, name
-		ok = resourceName.MatchString(name)
+		ok = resourceName().MatchString(name)
 	}
 	if !ok || !accountID.MatchString(r.Account) && (r.Kind != ActionTypeResource || r.Account != "") {
 		return Resource{}, invalid
@@ -120,7 +121,7 @@ func ParseARN(arn string) (Resource, error) {
 
 func (r *Resource) parsePath(path string) bool {
 	names := strings.Split(path, "/")
-	if len(names) > 3 || slices.ContainsFunc(names, func(name string) bool { return !resourceName.MatchString(name) }) {
+	if len(names) > 3 || slices.ContainsFunc(names, func(name string) bool { return !resourceName().MatchString(name) }) {
 		return false
 	}
 	for i, to := range []*string{&r.Pipeline, &r.Stage, &r.Action}[:len(names)] {
@@ -132,7 +133,7 @@ func (r *Resource) parsePath(path string) bool {
 
 func (r *Resource) parseActionType(path string) bool {
 	names := strings.Split(path, "/")
-	if len(names) != 4 || slices.ContainsFunc(names, func(name string) bool { return !typePart.MatchString(name) }) {
+	if len(names) != 4 || slices.ContainsFunc(names, func(name string) bool { return !typePart().MatchString(name) }) {
 		return false
 	}
 	r.Kind = ActionTypeResource

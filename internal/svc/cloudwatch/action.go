@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -38,7 +39,7 @@ const (
 	maxSubject = 100
 )
 
-var topicForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+var topicForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`) })
 
 // actions are what an alarm does when it turns, by the state that it turns into.
 func (d *alarmDoc) actions(state string) []string {
@@ -57,7 +58,7 @@ func checkActions(c auth.Caller, in *wire.PutMetricAlarmInput) error {
 	topics := "arn:" + pipeline.Partition(c.Region) + ":sns:" + c.Region + ":" + c.Account + ":"
 	for option, list := range map[string][]string{"AlarmActions": in.AlarmActions, "OKActions": in.OKActions, "InsufficientDataActions": in.InsufficientDataActions} {
 		for i, action := range list {
-			if name, ok := strings.CutPrefix(action, topics); !ok || !topicForm.MatchString(name) {
+			if name, ok := strings.CutPrefix(action, topics); !ok || !topicForm().MatchString(name) {
 				return invalid("The action %.300s in %s is not offered by this server: an alarm publishes to topics of its account and Region, %sNAME.", action, option, topics)
 			}
 			if slices.Contains(list[:i], action) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"penstock/internal/runner"
 )
@@ -42,7 +43,7 @@ func readReference(f *os.File, size int64) (reference, bool) {
 
 // revision is what a clone may be asked to check out: a commit, a branch or a tag. It never
 // begins with a dash, so git does not take it for an option.
-var revision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,255}$`)
+var revision = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,255}$`) })
 
 // clone clones a repository of this server into dir, with its history, and gives the commit.
 //
@@ -53,7 +54,7 @@ func (b *build) clone(ctx context.Context, url, commit, dir string) (string, err
 	if b.room.deps.Endpoint == "" || !strings.HasPrefix(url, strings.TrimSuffix(b.room.deps.Endpoint, "/")+"/v1/repos/") {
 		return "", fmt.Errorf("cannot clone %s: it is not a repository of this server", url)
 	}
-	if commit != "" && !revision.MatchString(commit) {
+	if commit != "" && !revision().MatchString(commit) {
 		return "", fmt.Errorf("cannot clone %s: %q is not a revision", url, commit)
 	}
 	c, err := b.cfg.Credentials.Retrieve(ctx)

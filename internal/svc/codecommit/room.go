@@ -128,10 +128,10 @@ func (r *Room) Close() error {
 
 // A repository name is at most 100 of these, and neither a path step nor with ".git" at its
 // end, which URLs may carry.
-var nameForm = regexp.MustCompile(`^[\w.-]{1,100}$`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w.-]{1,100}$`) })
 
 func validName(name string) bool {
-	return nameForm.MatchString(name) && strings.Trim(name, ".") != "" && !strings.HasSuffix(strings.ToLower(name), ".git")
+	return nameForm().MatchString(name) && strings.Trim(name, ".") != "" && !strings.HasSuffix(strings.ToLower(name), ".git")
 }
 
 func checkName(name string) error {

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -77,7 +78,7 @@ func hasToken(secret string, h http.Header, _ []byte) bool {
 	return subtle.ConstantTimeCompare([]byte(secret), []byte(h.Get("X-Gitlab-Token"))) == 1
 }
 
-var hookForm = regexp.MustCompile(`^[A-Z0-9]{1,100}$`)
+var hookForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z0-9]{1,100}$`) })
 
 // ServeHook takes deliveries of Git providers: 200 with a line for each pipeline and event,
 // 403 if the delivery is not genuine, 404 if there is no such connection.
@@ -101,7 +102,7 @@ func (r *Room) take(w http.ResponseWriter, req *http.Request) (int, string, erro
 	var c store.Connection
 	name := strings.TrimPrefix(req.URL.Path, HookPath)
 	err := r.DB.View(req.Context(), func(tx *store.Tx) (err error) {
-		if !hookForm.MatchString(name) {
+		if !hookForm().MatchString(name) {
 			return store.ErrNotFound
 		}
 		c, err = tx.ConnectionByHook(req.Context(), name)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	api "penstock/internal/api/events"
 	"penstock/internal/fault"
@@ -20,10 +21,12 @@ const (
 )
 
 var (
-	topicForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
-	projectForm = regexp.MustCompile(`^project/[A-Za-z0-9][A-Za-z0-9_-]{1,254}$`)
-	httpForm    = regexp.MustCompile(`^api-destination/[.A-Za-z0-9_-]{1,64}/[A-Za-z0-9-]{1,64}$`)
-	nameForm    = regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`)
+	topicForm   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`) })
+	projectForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^project/[A-Za-z0-9][A-Za-z0-9_-]{1,254}$`) })
+	httpForm    = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^api-destination/[.A-Za-z0-9_-]{1,64}/[A-Za-z0-9-]{1,64}$`)
+	})
+	nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`) })
 )
 
 // resource is the ARN of a target, taken apart.
@@ -39,14 +42,14 @@ func parseTarget(arn string) (resource, error) {
 	ok := true
 	switch t.kind {
 	case toPipeline:
-		ok = nameForm.MatchString(t.name)
+		ok = nameForm().MatchString(t.name)
 	case toTopic:
-		ok = topicForm.MatchString(t.name)
+		ok = topicForm().MatchString(t.name)
 	case toBuild:
-		ok = projectForm.MatchString(t.name)
+		ok = projectForm().MatchString(t.name)
 		t.name = strings.TrimPrefix(t.name, "project/")
 	case toHTTP:
-		ok = httpForm.MatchString(t.name)
+		ok = httpForm().MatchString(t.name)
 		t.name = strings.TrimPrefix(t.name, "api-destination/")
 	default:
 		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns, projects of codebuild and API destinations of events.", t.kind)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	api "penstock/internal/api/events"
 	"penstock/internal/fault"
@@ -33,7 +34,7 @@ const (
 
 var (
 	given    = []string{varRuleARN, varRuleName, varTime, varEvent, varJSON}
-	variable = regexp.MustCompile(`^<([A-Za-z0-9_.-]{1,256})>`)
+	variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^<([A-Za-z0-9_.-]{1,256})>`) })
 )
 
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
@@ -65,7 +66,7 @@ func checkInput(t *api.Target) error {
 		}
 		known := map[string]any{}
 		for _, key := range sortedKeys(x.InputPathsMap) {
-			if strings.HasPrefix(strings.ToLower(key), "aws.") || !variable.MatchString("<"+key+">") {
+			if strings.HasPrefix(strings.ToLower(key), "aws.") || !variable().MatchString("<"+key+">") {
 				return wrong("Invalid InputPathsMap key %q", key)
 			}
 			if _, ok := parsePath(x.InputPathsMap[key]); !ok {
@@ -156,7 +157,7 @@ func fill(template string, values map[string]any) (string, error) {
 		case c == '"':
 			quoted = !quoted
 		case c == '<':
-			m := variable.FindStringSubmatch(template[i:min(len(template), i+300)])
+			m := variable().FindStringSubmatch(template[i:min(len(template), i+300)])
 			if m == nil {
 				break
 			}

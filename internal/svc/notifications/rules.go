@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	api "penstock/internal/api/codestarnotifications"
 	"penstock/internal/auth"
@@ -16,7 +17,7 @@ import (
 	"penstock/internal/store"
 )
 
-var topicForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+var topicForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`) })
 
 // target reads a target: a topic of the caller's account and Region (S-354).
 func target(c auth.Caller, t api.Target) (targetDoc, error) {
@@ -28,7 +29,7 @@ func target(c auth.Caller, t api.Target) (targetDoc, error) {
 		return targetDoc{}, invalid("The target type %s is not supported: this server notifies topics, of the type SNS.", kind)
 	}
 	name, ok := strings.CutPrefix(t.TargetAddress, "arn:aws:sns:"+c.Region+":"+c.Account+":")
-	if !ok || !topicForm.MatchString(name) {
+	if !ok || !topicForm().MatchString(name) {
 		return targetDoc{}, invalid("The target address %s is not the ARN of a topic of account %s in %s. Rules and their targets are in the same account and Region.", t.TargetAddress, c.Account, c.Region)
 	}
 	return targetDoc{Address: t.TargetAddress, Status: active}, nil

@@ -8,20 +8,21 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
 
 var (
-	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	regionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	bucketName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`) })
+	regionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`) })
 )
 
 func checkBucketName(name string) error {
 	_, notIP := netip.ParseAddr(name)
 	switch {
-	case !bucketName.MatchString(name), strings.Contains(name, ".."), notIP == nil,
+	case !bucketName().MatchString(name), strings.Contains(name, ".."), notIP == nil,
 		strings.HasPrefix(name, "xn--"), strings.HasPrefix(name, "sthree-"), strings.HasPrefix(name, "amzn-s3-demo-"),
 		strings.HasSuffix(name, "-s3alias"), strings.HasSuffix(name, "--ol-s3"), strings.HasSuffix(name, ".mrap"), strings.HasSuffix(name, "--x-s3"):
 		return fault.New("InvalidBucketName", "The specified bucket is not valid.")
@@ -130,7 +131,7 @@ func (c *call) bucketRegion(constraint string) (string, error) {
 		return c.caller.Region, nil
 	case constraint == "EU":
 		constraint = "eu-west-1"
-	case !regionName.MatchString(constraint):
+	case !regionName().MatchString(constraint):
 		return "", fault.New("InvalidLocationConstraint", "The specified location-constraint is not valid")
 	}
 	// The us-east-1 endpoint makes buckets everywhere, the others at home.
@@ -191,7 +192,7 @@ func (c *call) listBuckets() error {
 	from := prefix
 	if token := c.query.Get("continuation-token"); token != "" {
 		b, err := base64.RawURLEncoding.DecodeString(token)
-		if err != nil || !bucketName.Match(b) {
+		if err != nil || !bucketName().Match(b) {
 			return invalidArgument("The continuation token provided is incorrect")
 		}
 		from = string(b)

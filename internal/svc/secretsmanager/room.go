@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	wire "penstock/internal/api/secretsmanager"
@@ -78,9 +79,9 @@ func notFound() error {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
+	nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`) })
 	// idForm is that of version ids and stages, which the callers choose.
-	idForm = regexp.MustCompile(`^[!-~]{1,256}$`)
+	idForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!-~]{1,256}$`) })
 )
 
 func arnPrefix(c auth.Caller) string {
@@ -103,7 +104,7 @@ func newARN(c auth.Caller, name string) string {
 // characters.
 func find(ctx context.Context, c auth.Caller, id string, get func(ctx context.Context, account, region, id string) (store.StoredSecret, error)) (store.StoredSecret, error) {
 	name, byARN := strings.CutPrefix(id, arnPrefix(c))
-	if !nameForm.MatchString(name) {
+	if !nameForm().MatchString(name) {
 		return store.StoredSecret{}, store.ErrNotFound
 	}
 	s, err := get(ctx, c.Account, c.Region, id)
@@ -189,7 +190,7 @@ func parsePageToken(token string) (string, error) {
 	}
 	data, err := base64.RawURLEncoding.DecodeString(token)
 	key, ok := strings.CutPrefix(string(data), "s")
-	if err != nil || !ok || !idForm.MatchString(key) && !nameForm.MatchString(key) {
+	if err != nil || !ok || !idForm().MatchString(key) && !nameForm().MatchString(key) {
 		return "", fault.New("InvalidNextTokenException", "The NextToken value is invalid.")
 	}
 	return key, nil

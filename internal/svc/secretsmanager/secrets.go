@@ -25,7 +25,7 @@ func (r *Room) CreateSecret(ctx context.Context, in *wire.CreateSecretInput) (*w
 		}
 	}
 	switch {
-	case !nameForm.MatchString(in.Name):
+	case !nameForm().MatchString(in.Name):
 		return nil, invalid("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 	case len(in.AddReplicaRegions) > 0:
 		return nil, invalid("AddReplicaRegions: this server does not copy secrets to other Regions.")

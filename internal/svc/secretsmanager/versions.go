@@ -35,7 +35,7 @@ func readValue(token, text string, binary []byte) (value, error) {
 	switch {
 	case len(v.text) > maxValue:
 		return v, invalid("The secret value has more than %d bytes.", maxValue)
-	case !idForm.MatchString(v.id):
+	case !idForm().MatchString(v.id):
 		return v, invalid("ClientRequestToken: it is made of printable ASCII characters without spaces.")
 	}
 	return v, nil
@@ -90,7 +90,7 @@ func add(ctx context.Context, tx *store.Tx, s store.StoredSecret, v value, stage
 // move moves a stage to a version, or away if the id is empty; the version that AWSCURRENT
 // leaves becomes AWSPREVIOUS.
 func move(ctx context.Context, tx *store.Tx, s store.StoredSecret, at map[string]string, stage, id string) error {
-	if !idForm.MatchString(stage) {
+	if !idForm().MatchString(stage) {
 		return invalid("VersionStage: it is made of printable ASCII characters without spaces.")
 	}
 	if was := at[current]; stage == current && was != "" && was != id {
@@ -182,12 +182,12 @@ func pick(ctx context.Context, tx *store.Tx, s store.StoredSecret, id, stage str
 		fallthrough
 	case id == "":
 		what, err = "staging label: "+stage, store.ErrNotFound
-		if idForm.MatchString(stage) {
+		if idForm().MatchString(stage) {
 			v, err = tx.SecretVersionAt(ctx, s.ARN, stage)
 		}
 	default:
 		err = store.ErrNotFound
-		if idForm.MatchString(id) {
+		if idForm().MatchString(id) {
 			v, err = tx.SecretVersion(ctx, s.ARN, id)
 		}
 	}

@@ -64,7 +64,7 @@ func (r *Room) mail(ctx context.Context, m *message, s store.Subscription, doc s
 
 // letter writes a mail. What users give stands in it encoded: no header of theirs can begin.
 func (m *Mailer) letter(s store.Subscription, msg *message, display, subject, text, base string) ([]byte, error) {
-	if !mailForm.MatchString(s.Endpoint) {
+	if !mailForm().MatchString(s.Endpoint) {
 		return nil, errors.New("the endpoint is no mail address")
 	}
 	at, err := time.Parse(time.RFC3339, msg.Time)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	wire "penstock/internal/api/sns"
@@ -21,9 +22,9 @@ const (
 )
 
 var (
-	attributeForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
-	batchForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
-	groupForm     = regexp.MustCompile(`^[!-~]{1,128}$`)
+	attributeForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`) })
+	batchForm     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`) })
+	groupForm     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!-~]{1,128}$`) })
 )
 
 // Publish puts a message to all subscribers that are confirmed and whose filter lets it
@@ -61,7 +62,7 @@ func (r *Room) PublishBatch(ctx context.Context, in *wire.PublishBatchInput) (*w
 		e := &entries[i]
 		size += len(e.Message)
 		switch {
-		case !batchForm.MatchString(e.Id):
+		case !batchForm().MatchString(e.Id):
 			return nil, fault.New("InvalidBatchEntryIdException", "The batch entry id %q is not valid", e.Id)
 		case ids[e.Id]:
 			return nil, fault.New("BatchEntryIdsNotDistinctException", "Two or more batch entries in the request have the same Id")
@@ -130,7 +131,7 @@ func newMessage(arn string, in *wire.PublishInput) (*message, error) {
 		return nil, invalid("Subject: at most %d characters, and no line breaks or other control characters", maxSubject)
 	case in.MessageDeduplicationId != "":
 		return nil, invalid("MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type")
-	case in.MessageGroupId != "" && !groupForm.MatchString(in.MessageGroupId):
+	case in.MessageGroupId != "" && !groupForm().MatchString(in.MessageGroupId):
 		return nil, invalid("MessageGroupId")
 	case len(in.MessageAttributes) > maxAttributes:
 		return nil, invalid("MessageAttributes: at most %d", maxAttributes)
@@ -167,7 +168,7 @@ func attribute(name string, v wire.MessageAttributeValue) (any, error) {
 	}
 	lower := strings.ToLower(name)
 	switch {
-	case !attributeForm.MatchString(name) || strings.HasPrefix(lower, "aws.") || strings.HasPrefix(lower, "amazon."):
+	case !attributeForm().MatchString(name) || strings.HasPrefix(lower, "aws.") || strings.HasPrefix(lower, "amazon."):
 		return nil, invalid("The message attribute name %q is not valid", name)
 	case kind == "Binary" && len(v.BinaryValue) > 0:
 		return base64.StdEncoding.EncodeToString(v.BinaryValue), nil

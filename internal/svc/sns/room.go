@@ -87,7 +87,7 @@ type topicDoc struct {
 	Tags       map[string]string `json:"tags,omitempty"`
 }
 
-var topicForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+var topicForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`) })
 
 func invalid(format string, args ...any) error {
 	return fault.New("InvalidParameterException", "Invalid parameter: "+format, args...)
@@ -100,7 +100,7 @@ func topicARN(account, region, name string) string {
 // topicName takes the name out of the ARN of a topic of the caller's account and Region.
 func topicName(c auth.Caller, arn string) (string, error) {
 	name, ok := strings.CutPrefix(arn, topicARN(c.Account, c.Region, ""))
-	if !ok || !topicForm.MatchString(name) {
+	if !ok || !topicForm().MatchString(name) {
 		return "", invalid("TopicArn")
 	}
 	return name, nil

@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"regexp"
+	"sync"
 
 	"penstock/internal/courier"
 	"penstock/internal/store"
@@ -34,7 +35,7 @@ func NewMailer(server, from string) (*Mailer, error) {
 	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("it is like smtp://user:password@mail.example.org:587 or smtps://mail.example.org") // without the text, which may hold a password
 	}
-	if !mailForm.MatchString(from) {
+	if !mailForm().MatchString(from) {
 		return nil, fmt.Errorf("the address that mail is from, %q, is not like penstock@example.org", from)
 	}
 	m := &Mailer{host: u.Hostname(), implicit: u.Scheme == "smtps", from: from, user: u.User.Username()}
@@ -54,7 +55,9 @@ func NewMailer(server, from string) (*Mailer, error) {
 
 // mailForm are the addresses that mail is sent to: no quotes, comments, spaces or line breaks,
 // so that nothing but an address ever stands where one is written.
-var mailForm = regexp.MustCompile("^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$")
+var mailForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$")
+})
 
 // send hands over one message, which has lines ending in CR LF. What the server refuses for good
 // is marked by courier.GiveUp.

@@ -54,7 +54,7 @@ func subscriptionARN(s store.Subscription) string {
 func parseSubscription(c auth.Caller, arn string) (topic, id string, err error) {
 	rest, ok := strings.CutPrefix(arn, topicARN(c.Account, c.Region, ""))
 	topic, id, two := strings.Cut(rest, ":")
-	if !ok || !two || !topicForm.MatchString(topic) || len(id) != 36 {
+	if !ok || !two || !topicForm().MatchString(topic) || len(id) != 36 {
 		return "", "", invalid("SubscriptionArn")
 	}
 	return topic, id, nil
@@ -88,7 +88,7 @@ func (r *Room) checkEndpoint(protocol, endpoint string) error {
 		switch {
 		case r.deps.Mail == nil:
 			return invalid("Protocol: this server sends no mail; it delivers to http and https, and to mailboxes when it runs with --smtp")
-		case !mailForm.MatchString(endpoint) || len(endpoint) > maxMailbox:
+		case !mailForm().MatchString(endpoint) || len(endpoint) > maxMailbox:
 			return invalid("Email address")
 		}
 		return nil

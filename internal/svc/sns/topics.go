@@ -24,7 +24,7 @@ func (r *Room) CreateTopic(ctx context.Context, in *wire.CreateTopicInput) (*wir
 	switch {
 	case strings.HasSuffix(in.Name, ".fifo"):
 		return nil, invalid("Name: this server has no FIFO topics")
-	case !topicForm.MatchString(in.Name):
+	case !topicForm().MatchString(in.Name):
 		return nil, invalid("Topic Name")
 	case in.DataProtectionPolicy != "":
 		return nil, invalid("DataProtectionPolicy: this server has no data protection policies")

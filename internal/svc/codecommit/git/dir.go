@@ -78,7 +78,7 @@ type Dir struct {
 	cancel context.CancelFunc
 }
 
-var idForm = regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,63}$`)
+var idForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,63}$`) })
 
 // Open makes the folder when it is missing, looks at the version of git, and sweeps what a
 // crash left half-made.
@@ -154,7 +154,7 @@ func (d *Dir) Close() error {
 
 // Create makes an empty bare repository. It appears whole or not at all.
 func (d *Dir) Create(ctx context.Context, id string) error {
-	if !idForm.MatchString(id) {
+	if !idForm().MatchString(id) {
 		return fmt.Errorf("git: %q is no repository id", id)
 	}
 	tmp := "new_" + rand.Text()
@@ -195,7 +195,7 @@ func (d *Dir) seed(name string) error {
 
 // Remove deletes a repository; an absent one is no error.
 func (d *Dir) Remove(id string) error {
-	if !idForm.MatchString(id) {
+	if !idForm().MatchString(id) {
 		return fmt.Errorf("git: %q is no repository id", id)
 	}
 	// The rename ends the repository at once; what is left of it cannot be seen half-gone.
@@ -220,7 +220,7 @@ func (d *Dir) Ids() ([]string, error) {
 	}
 	var ids []string
 	for _, e := range entries {
-		if e.IsDir() && idForm.MatchString(e.Name()) {
+		if e.IsDir() && idForm().MatchString(e.Name()) {
 			ids = append(ids, e.Name())
 		}
 	}
@@ -230,7 +230,7 @@ func (d *Dir) Ids() ([]string, error) {
 // Repo gives the repository of an id. It does not look whether the folder exists: the
 // first use says so.
 func (d *Dir) Repo(id string) (*Repo, error) {
-	if !idForm.MatchString(id) {
+	if !idForm().MatchString(id) {
 		return nil, fmt.Errorf("git: %q is no repository id", id)
 	}
 	return &Repo{dir: d, id: id, path: filepath.Join(d.path, id)}, nil
@@ -258,7 +258,7 @@ func (d *Dir) sweep() error {
 			}
 			continue
 		}
-		if !e.IsDir() || !idForm.MatchString(name) {
+		if !e.IsDir() || !idForm().MatchString(name) {
 			continue
 		}
 		objects, err := fs.ReadDir(d.root.FS(), name+"/objects")
