@@ -75,8 +75,24 @@ func (c *liteConn) do(ctx context.Context, statement string) error {
 
 // discard closes a connection whose state is not known.
 func (c *liteConn) discard() {
+	c.finish()
 	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = c.conn.Close()
+}
+
+// close gives the connection back to its pool, which is to be closed.
+func (c *liteConn) close() error {
+	c.finish()
+	return c.conn.Close()
+}
+
+// finish closes the statements: nobody else knows of those that were prepared on a connection, and
+// SQLite keeps one with its files open until its statements are.
+func (c *liteConn) finish() {
+	for _, s := range c.stmts {
+		_ = s.Close()
+	}
+	clear(c.stmts)
 }
 
 // readers runs Views on SQLite, on connections that cannot write.
@@ -133,7 +149,7 @@ func (r *readers) close() error {
 	var errs []error
 	for range cap(r.slots) {
 		if c := <-r.slots; c != nil {
-			errs = append(errs, c.conn.Close())
+			errs = append(errs, c.close())
 		}
 	}
 	return errors.Join(append(errs, r.pool.Close())...)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,40 @@ func TestASQLiteFileIsOpenOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	storetest.Open(t, url)
+}
+
+// The last connection to a SQLite file removes the files beside it: if one stays open they stay, and
+// with each of them its descriptors.
+func TestNoConnectionIsLeftOpen(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLiteURL(t)
+	db, err := store.Open(t.Context(), store.Config{URL: url, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := func(tx *store.Tx) error { // the transaction is over behind our back, so the connection is given up
+		return errors.Join(store.Exec(t.Context(), tx, "ROLLBACK"), errors.New("undo"))
+	}
+	put := func(tx *store.Tx) error { return tx.PutSetting(t.Context(), "k", "v") }
+	get := func(tx *store.Tx) error {
+		_, err := tx.GetSetting(t.Context(), "k")
+		return err
+	}
+	for _, update := range []func(*store.Tx) error{put, broken, put} {
+		_ = db.Update(t.Context(), update)
+		_ = db.View(t.Context(), broken)
+		if err := errors.Join(db.View(t.Context(), get), db.View(t.Context(), get)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(strings.TrimPrefix(url, "sqlite:") + suffix); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file %s is still there: %v", suffix, err)
+		}
+	}
 }
 
 func TestAFreshSQLiteFileIsPrivateAndMayHaveAnyName(t *testing.T) {

@@ -204,7 +204,7 @@ func (w *writer) close() error {
 		<-w.stopped
 	}
 	if w.conn != nil {
-		_ = w.conn.conn.Close()
+		_ = w.conn.close()
 	}
 	return w.pool.Close()
 }
