@@ -48,6 +48,9 @@ func checkExecution(s *State, e *Execution) error {
 	if live != (e.Position != Left) {
 		return fmt.Errorf("status %s at position %s", e.Status, e.Position)
 	}
+	if live && e.Mode != pipeline.Parallel && e.Version != s.Version && !e.Cancelling { // S-64
+		return fmt.Errorf("goes on in version %d, and the pipeline is in version %d", e.Version, s.Version)
+	}
 	stage := s.Stages[e.Stage]
 	switch e.Position {
 	case Waiting:

@@ -49,7 +49,7 @@ func (st *step) rollback(ev Rollback) error {
 // follows a rollback (S-190, Q-18).
 func (st *step) rollBack(failed *Execution) bool {
 	stage := st.s.Stages[failed.Stage]
-	if stage == nil || stage.Target == "" || failed.Type != pipeline.ExecutionStandard || failed.Mode == pipeline.Parallel || failed.Version != st.s.Version {
+	if stage == nil || stage.Target == "" || failed.Type != pipeline.ExecutionStandard || failed.Mode == pipeline.Parallel {
 		return false
 	}
 	target := st.find(stage.Target)
@@ -80,10 +80,11 @@ func (st *step) repeat(target *Execution, stage string, trigger pipeline.Trigger
 }
 
 // remember keeps the execution that an automatic rollback of a stage would go back to: the
-// newest of the present version that succeeded there (S-185, S-188).
+// newest of the present version that succeeded there (S-185, S-188). It is of the present
+// version because an update cancels all others before they succeed in anything (S-64).
 func (st *step) remember(e *Execution) {
 	stage := st.s.Stages[e.Stage]
-	if stage != nil && e.Type == pipeline.ExecutionStandard && e.Mode != pipeline.Parallel && e.Version == st.s.Version && e.Stage != st.s.Current().Stages[0].Name {
+	if stage != nil && e.Type == pipeline.ExecutionStandard && e.Mode != pipeline.Parallel && e.Stage != st.s.Current().Stages[0].Name {
 		stage.Target = e.ID
 	}
 }
