@@ -193,17 +193,21 @@ func stranger(t *testing.T, a *App, name string) aws.Credentials {
 func (a *App) ask(t *testing.T, keys *aws.Credentials, scope string, r *http.Request, body []byte) *httptest.ResponseRecorder {
 	t.Helper()
 	if keys != nil {
-		hash := sha256.Sum256(body)
-		r.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(hash[:]))
-		err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = scope == "s3" }).
-			SignHTTP(t.Context(), *keys, r, hex.EncodeToString(hash[:]), scope, "us-east-1", time.Now())
-		if err != nil {
+		if err := signer(t, r, *keys, scope, body); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w := httptest.NewRecorder()
 	a.server.Handler.ServeHTTP(w, r)
 	return w
+}
+
+// signer signs a request with the SDK's own.
+func signer(t *testing.T, r *http.Request, keys aws.Credentials, scope string, body []byte) error {
+	hash := sha256.Sum256(body)
+	r.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(hash[:]))
+	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = scope == "s3" }).
+		SignHTTP(t.Context(), keys, r, hex.EncodeToString(hash[:]), scope, "us-east-1", time.Now())
 }
 
 // request makes the least request for an operation.
