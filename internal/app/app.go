@@ -150,6 +150,7 @@ func (a *App) connect(ctx context.Context) error {
 		Refused: a.rooms.cloudtrail.Refused, Log: a.log,
 	})
 	a.server = newServer(door, a.log)
+	a.server.RegisterOnShutdown(a.rooms.codedeploy.EndPolls)
 	return a.loadCertificate()
 }
 
@@ -164,6 +165,7 @@ func (a *App) startLoops(ctx context.Context) {
 	}
 	run("audit", a.rooms.cloudtrail.Run)
 	run("codebuild", a.rooms.codebuild.Run)
+	run("codedeploy", a.rooms.codedeploy.Run)
 	run("conductor", a.rooms.conductor.Run)
 	run("events", a.rooms.events.Run)
 	run("cloudwatch", a.rooms.cloudwatch.Run)

@@ -16,6 +16,8 @@ import (
 	cloudwatchapi "penstock/internal/api/cloudwatch"
 	codebuildapi "penstock/internal/api/codebuild"
 	codecommitapi "penstock/internal/api/codecommit"
+	codedeployapi "penstock/internal/api/codedeploy"
+	commandsapi "penstock/internal/api/codedeploycommands"
 	codepipelineapi "penstock/internal/api/codepipeline"
 	notificationsapi "penstock/internal/api/codestarnotifications"
 	eventsapi "penstock/internal/api/events"
@@ -42,6 +44,7 @@ import (
 	"penstock/internal/svc/codecommit/git"
 	"penstock/internal/svc/codeconnections"
 	"penstock/internal/svc/codeconnections/fetch"
+	"penstock/internal/svc/codedeploy"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/iam"
@@ -63,6 +66,7 @@ type rooms struct {
 	s3         *s3.Room
 	codecommit *codecommit.Room
 	codebuild  *codebuild.Room
+	codedeploy *codedeploy.Room
 	lambda     *lambda.Room
 	events     *events.Room
 	sns        *sns.Room
@@ -119,6 +123,9 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		return nil, err
 	}
 	r.lambda = a.newLambda(run)
+	if r.codedeploy, err = codedeploy.New(ctx, codedeploy.Deps{DB: a.db, Notify: a.hub.Notify, Tell: r.conductor.TellTx, Log: a.log}); err != nil {
+		return nil, err
+	}
 	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Execute: lambdainvoke.Execute, Env: a.env, Node: node(), Log: a.log})
 	if err := a.takeUp(ctx); err != nil {
 		return nil, err
@@ -144,6 +151,8 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	r.services = append(connections.Services(),
 		codecommitapi.New(r.codecommit),
 		codebuildapi.New(r.codebuild),
+		codedeployapi.New(r.codedeploy),
+		commandsapi.New(r.codedeploy),
 		lambdaapi.New(r.lambda),
 		logsapi.New(logRoom),
 		codepipelineapi.New(pipelines),

@@ -91,6 +91,7 @@ var layers = []layer{
 	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
 	{"internal/svc/codeconnections/fetch", "egress fault", "exec"},
 	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
+	{"internal/svc/codedeploy", "api api/$ api/codedeploycommands store pipeline auth fault", ""},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
 	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
 	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},

@@ -69,22 +69,24 @@ func (tx *Tx) DeleteCodeDeployApplication(ctx context.Context, a CodeDeployAppli
 // CodeDeployGroup is a deployment group. Doc is the room's.
 type CodeDeployGroup struct {
 	ID, Application, Name string
+	// Config is the id of its configuration, "" for one that nobody has made.
+	Config string
 	// Running is the id of its deployment in progress, "" for none.
 	Running string
 	Doc     string
 }
 
-const deploymentGroupColumns = `id, application, name, running, doc`
+const deploymentGroupColumns = `id, application, name, config, running, doc`
 
 func scanDeploymentGroup(rows *sql.Rows) (CodeDeployGroup, error) {
 	var g CodeDeployGroup
-	return g, rows.Scan(&g.ID, &g.Application, &g.Name, &g.Running, &g.Doc)
+	return g, rows.Scan(&g.ID, &g.Application, &g.Name, &g.Config, &g.Running, &g.Doc)
 }
 
 // AddCodeDeployGroup adds a group and tells whether its name was free.
 func (tx *Tx) AddCodeDeployGroup(ctx context.Context, g CodeDeployGroup) (bool, error) {
-	n, err := tx.exec(ctx, `INSERT INTO codedeploy_group (`+deploymentGroupColumns+`) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-		g.ID, g.Application, g.Name, g.Running, g.Doc)
+	n, err := tx.exec(ctx, `INSERT INTO codedeploy_group (`+deploymentGroupColumns+`) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		g.ID, g.Application, g.Name, g.Config, g.Running, g.Doc)
 	return n == 1, err
 }
 
@@ -108,7 +110,7 @@ func (tx *Tx) LockCodeDeployGroupByID(ctx context.Context, id string) (CodeDeplo
 // SetCodeDeployGroup replaces what changes of a group; that a new name is free is the caller's to
 // see to.
 func (tx *Tx) SetCodeDeployGroup(ctx context.Context, g CodeDeployGroup) error {
-	n, err := tx.exec(ctx, `UPDATE codedeploy_group SET name = $2, running = $3, doc = $4 WHERE id = $1`, g.ID, g.Name, g.Running, g.Doc)
+	n, err := tx.exec(ctx, `UPDATE codedeploy_group SET name = $2, config = $3, running = $4, doc = $5 WHERE id = $1`, g.ID, g.Name, g.Config, g.Running, g.Doc)
 	return found(n, err)
 }
 
@@ -116,6 +118,12 @@ func (tx *Tx) SetCodeDeployGroup(ctx context.Context, g CodeDeployGroup) error {
 func (tx *Tx) ListCodeDeployGroups(ctx context.Context, application string, page Keyset) ([]CodeDeployGroup, error) {
 	return all(ctx, tx, `SELECT `+deploymentGroupColumns+` FROM codedeploy_group WHERE application = $1 AND name > $2 ORDER BY name LIMIT $3`,
 		[]any{application, page.After, page.Limit}, scanDeploymentGroup)
+}
+
+// CodeDeployConfigUsed says whether a group has the configuration of an id.
+func (tx *Tx) CodeDeployConfigUsed(ctx context.Context, id string) (bool, error) {
+	groups, err := all(ctx, tx, `SELECT `+deploymentGroupColumns+` FROM codedeploy_group WHERE config = $1 LIMIT 1`, []any{id}, scanDeploymentGroup)
+	return len(groups) > 0, err
 }
 
 // DeleteCodeDeployGroup removes a group and what is known of the health of its instances. Its
@@ -187,19 +195,19 @@ func (tx *Tx) ListCodeDeployRevisions(ctx context.Context, application, by strin
 }
 
 // CodeDeployConfig is a deployment configuration that somebody has made. Doc is the room's.
-type CodeDeployConfig struct{ Account, Region, Name, Doc string }
+type CodeDeployConfig struct{ Account, Region, Name, ID, Doc string }
 
-const deploymentConfigColumns = `account, region, name, doc`
+const deploymentConfigColumns = `account, region, name, id, doc`
 
 func scanDeploymentConfig(rows *sql.Rows) (CodeDeployConfig, error) {
 	var c CodeDeployConfig
-	return c, rows.Scan(&c.Account, &c.Region, &c.Name, &c.Doc)
+	return c, rows.Scan(&c.Account, &c.Region, &c.Name, &c.ID, &c.Doc)
 }
 
 // AddCodeDeployConfig adds a configuration and tells whether its name was free.
 func (tx *Tx) AddCodeDeployConfig(ctx context.Context, c CodeDeployConfig) (bool, error) {
-	n, err := tx.exec(ctx, `INSERT INTO codedeploy_config (`+deploymentConfigColumns+`) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		c.Account, c.Region, c.Name, c.Doc)
+	n, err := tx.exec(ctx, `INSERT INTO codedeploy_config (`+deploymentConfigColumns+`) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		c.Account, c.Region, c.Name, c.ID, c.Doc)
 	return n == 1, err
 }
 

@@ -22,6 +22,7 @@ var reading = []string{
 // to: they are too many, and what they carry is kept elsewhere.
 var data = map[string]bool{
 	"logs.PutLogEvents": true, "sns.Publish": true, "sns.PublishBatch": true, "events.PutEvents": true, "lambda.Invoke": true, "lambda.InvokeAsync": true,
+	"codedeploycommands.PutHostCommandAcknowledgement": true, "codedeploycommands.PutHostCommandComplete": true, "codedeploycommands.PostHostCommandUpdate": true,
 	"codeconnections.UseConnection": true, "codestarconnections.UseConnection": true,
 }
 

@@ -7,15 +7,18 @@ CREATE TABLE codedeploy_application (
 	created BIGINT NOT NULL,
 	PRIMARY KEY (account, region, name)
 );
--- application is the id of its application; running is the deployment in progress, or empty
+-- application is the id of its application, config that of its configuration if somebody has
+-- made that; running is the deployment in progress, or empty
 CREATE TABLE codedeploy_group (
 	id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	application TEXT COLLATE "C" NOT NULL,
 	name TEXT COLLATE "C" NOT NULL,
+	config TEXT COLLATE "C" NOT NULL,
 	running TEXT COLLATE "C" NOT NULL,
 	doc TEXT COLLATE "C" NOT NULL,
 	UNIQUE (application, name)
 );
+CREATE INDEX codedeploy_group_config ON codedeploy_group (config);
 -- digest is that of the revision's location; a time of 0 is none
 CREATE TABLE codedeploy_revision (
 	application TEXT COLLATE "C" NOT NULL,
@@ -33,6 +36,7 @@ CREATE TABLE codedeploy_config (
 	account TEXT COLLATE "C" NOT NULL,
 	region TEXT COLLATE "C" NOT NULL,
 	name TEXT COLLATE "C" NOT NULL,
+	id TEXT COLLATE "C" NOT NULL,
 	doc TEXT COLLATE "C" NOT NULL,
 	PRIMARY KEY (account, region, name)
 );

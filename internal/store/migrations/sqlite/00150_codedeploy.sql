@@ -7,15 +7,18 @@ CREATE TABLE codedeploy_application (
 	created BIGINT NOT NULL,
 	PRIMARY KEY (account, region, name)
 );
--- application is the id of its application; running is the deployment in progress, or empty
+-- application is the id of its application, config that of its configuration if somebody has
+-- made that; running is the deployment in progress, or empty
 CREATE TABLE codedeploy_group (
 	id TEXT NOT NULL PRIMARY KEY,
 	application TEXT NOT NULL,
 	name TEXT NOT NULL,
+	config TEXT NOT NULL,
 	running TEXT NOT NULL,
 	doc TEXT NOT NULL,
 	UNIQUE (application, name)
 );
+CREATE INDEX codedeploy_group_config ON codedeploy_group (config);
 -- digest is that of the revision's location; a time of 0 is none
 CREATE TABLE codedeploy_revision (
 	application TEXT NOT NULL,
@@ -33,6 +36,7 @@ CREATE TABLE codedeploy_config (
 	account TEXT NOT NULL,
 	region TEXT NOT NULL,
 	name TEXT NOT NULL,
+	id TEXT NOT NULL,
 	doc TEXT NOT NULL,
 	PRIMARY KEY (account, region, name)
 );
