@@ -209,6 +209,15 @@ func (n *tenant) furnish() {
 	n.do("codebuild", "CreateProject", object{"name": "tenant-project", "description": inner, "serviceRole": role, "source": object{"type": "NO_SOURCE", "buildspec": "version: 0.2\n# " + inner},
 		"artifacts": object{"type": "NO_ARTIFACTS"}, "environment": object{"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL",
 			"environmentVariables": []any{object{"name": "FROM", "type": "SECRETS_MANAGER", "value": "tenant-secret"}}}})
+	n.do("codedeploy", "CreateApplication", object{"applicationName": "tenant-application", "tags": []any{object{"Key": "inner", "Value": inner}}})
+	n.do("codedeploy", "CreateDeploymentConfig", object{"deploymentConfigName": "tenant-config", "minimumHealthyHosts": object{"type": "HOST_COUNT", "value": 0}})
+	n.do("codedeploy", "CreateDeploymentGroup", object{"applicationName": "tenant-application", "deploymentGroupName": "tenant-group", "deploymentConfigName": "tenant-config", "serviceRoleArn": role,
+		"onPremisesInstanceTagFilters": []any{object{"Key": "inner", "Value": inner, "Type": "KEY_AND_VALUE"}}})
+	n.do("codedeploy", "RegisterOnPremisesInstance", object{"instanceName": "tenant-instance", "iamUserArn": "arn:aws:iam::000000000000:user/tenant-user"})
+	n.do("codedeploy", "AddTagsToOnPremisesInstances", object{"instanceNames": []any{"tenant-instance"}, "tags": []any{object{"Key": "inner", "Value": inner}}})
+	// A bucket may be anybody's: the instance reads it with its own credentials.
+	n.do("codedeploy", "CreateDeployment", object{"applicationName": "tenant-application", "deploymentGroupName": "tenant-group", "description": inner,
+		"revision": object{"revisionType": "S3", "s3Location": object{"bucket": "bundles", "key": "tenant-key", "bundleType": "zip"}}})
 	n.do("lambda", "CreateFunction", object{"FunctionName": "tenant-function", "Description": inner, "Runtime": "provided.al2023", "Handler": "h", "Role": role, "Code": object{"ZipFile": emptyZip},
 		"Environment": object{"Variables": object{"PLAIN": inner}}})
 	n.do("logs", "CreateLogGroup", object{"logGroupName": "tenant-group"})
@@ -246,6 +255,7 @@ func (n *tenant) furnish() {
 		"codecommit.filepath": "tenant.txt", "codecommit.folderpath": "/", "codecommit.commitspecifier": "main", "codecommit.aftercommitspecifier": "main",
 		"codecommit.resourcearn": "arn:aws:codecommit:us-east-1:000000000000:tenant-repository", "codepipeline.resourcearn": "arn:aws:codepipeline:us-east-1:000000000000:tenant-pipeline",
 		"codepipeline.stagename": "Source", "codepipeline.actionname": "Act", "codepipeline.category": "Build", "codepipeline.version": "1", "codepipeline.webhookname": "tenant-webhook",
+		"codedeploy.resourcearn": "arn:aws:codedeploy:us-east-1:000000000000:application:tenant-application", "codedeploy.targetid": "tenant-instance", "codedeploy.instanceid": "tenant-instance",
 		"lambda.resource": "arn:aws:lambda:us-east-1:000000000000:function:tenant-function", "logs.resourcearn": "arn:aws:logs:us-east-1:000000000000:log-group:tenant-group",
 		"events.targetarn": topic, "events.resourcearn": "arn:aws:events:us-east-1:000000000000:rule/tenant-rule", "ssm.resourceid": "/tenant/parameter", "ssm.path": "/tenant", "ssm.resourcetype": "Parameter",
 		"secretsmanager.secretid": "tenant-secret", "iam.policyarn": "arn:aws:iam::000000000000:policy/tenant-policy", "cloudwatch.metricname": "m", "events.name": "tenant-rule",

@@ -65,6 +65,9 @@ func (r *Room) CreateApplication(ctx context.Context, in *api.CreateApplicationI
 	}
 	a := store.CodeDeployApplication{Account: c.Account, Region: c.Region, Name: in.ApplicationName, ID: newUUID()}
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		all, err := tx.ListCodeDeployApplications(ctx, c.Account, c.Region, store.Keyset{Limit: maxApplications})
 		if err != nil {
 			return err

@@ -97,6 +97,9 @@ func (r *Room) CreateDeploymentConfig(ctx context.Context, in *api.CreateDeploym
 			return err
 		}
 		row.Doc = string(text)
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		all, err := tx.ListCodeDeployConfigs(ctx, c.Account, c.Region, store.Keyset{Limit: maxConfigs})
 		if err != nil {
 			return err

@@ -141,7 +141,7 @@ func (s *settings) check(ctx context.Context) error {
 	if !roleForm.MatchString(s.ServiceRoleArn) {
 		return fault.New("InvalidRoleException", "serviceRoleArn %q is not the ARN of a role: it is like arn:aws:iam::123456789012:role/name.", s.ServiceRoleArn)
 	}
-	return auth.CheckWith(ctx, "iam:PassRole", s.ServiceRoleArn, auth.Attributes{"iam:PassedToService": {service}}) // W-44
+	return auth.CheckPass(ctx, s.ServiceRoleArn, service) // W-44
 }
 
 func checkRollback(c *api.AutoRollbackConfiguration) error {

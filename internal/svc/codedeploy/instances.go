@@ -93,6 +93,9 @@ func (r *Room) RegisterOnPremisesInstance(ctx context.Context, in *api.RegisterO
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		all, err := tx.ListCodeDeployInstances(ctx, c.Account, c.Region, store.Keyset{Limit: maxRegistered})
 		if err != nil {
 			return err
