@@ -130,6 +130,14 @@ func NewID(prefix string) string {
 	return prefix + base32.StdEncoding.EncodeToString(raw[:])
 }
 
+// NewUUID makes a random UUID, which most services have for ids.
+func NewUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
 // NewSecret makes a secret access key: 40 characters, as AWS's are.
 func NewSecret() store.Secret {
 	var raw [30]byte

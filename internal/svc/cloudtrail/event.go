@@ -2,7 +2,6 @@ package cloudtrail
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -93,7 +92,7 @@ func (r *Room) begin(ctx context.Context, source, name string, request map[strin
 func (r *Room) blank(source, name, account, region string) *event {
 	return &event{
 		EventVersion: "1.11", EventTime: r.deps.Now().UTC().Truncate(time.Microsecond), EventSource: source + ".amazonaws.com", EventName: name, AWSRegion: region,
-		EventID: newID(), EventType: "AwsApiCall", ManagementEvent: true, RecipientAccountID: account, EventCategory: "Management",
+		EventID: auth.NewUUID(), EventType: "AwsApiCall", ManagementEvent: true, RecipientAccountID: account, EventCategory: "Management",
 		ReadOnly: strings.HasPrefix(name, "AssumeRole"), // as AWS has it
 		region:   region,
 	}
@@ -199,12 +198,4 @@ func resource(m map[string]any) string {
 		}
 	}
 	return ""
-}
-
-// newID makes a random UUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"penstock/internal/audit"
+	"penstock/internal/auth"
 	"penstock/internal/store"
 )
 
@@ -106,7 +107,7 @@ func finish(ctx context.Context, tx *store.Tx, list []finished) error {
 		}
 		if !open { // sealed meanwhile, because the call took so long: what came of it is another record
 			late := f.AuditRecord
-			late.ID = newID()
+			late.ID = auth.NewUUID()
 			if late.Doc, err = later(f.Doc, f.ID, late.ID); err != nil {
 				return err
 			}

@@ -65,7 +65,7 @@ var givenNames = []string{"CODEBUILD_RESOLVED_SOURCE_VERSION", "CODEBUILD_SOURCE
 
 // newDoc makes the build of a project and a start: every override is resolved here.
 func newDoc(c auth.Caller, p *api.Project, in api.StartBuildInput, number int64, now time.Time, console string) (*buildDoc, error) {
-	id := newUUID()
+	id := auth.NewUUID()
 	b := api.Build{
 		Id: p.Name + ":" + id, BuildNumber: &number, StartTime: &now, ProjectName: p.Name,
 		Arn: buildARN(c.Account, c.Region, p.Name+":"+id), BuildStatus: "IN_PROGRESS", BuildComplete: new(false),

@@ -8,7 +8,6 @@ package codebuild
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -304,11 +303,4 @@ func noProject(err error, c auth.Caller, name string) error {
 		return fault.New("ResourceNotFoundException", "Project cannot be found: %s", projectARN(c.Account, c.Region, name))
 	}
 	return err
-}
-
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

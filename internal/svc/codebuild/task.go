@@ -59,7 +59,7 @@ func (r *Room) Commands(ctx context.Context, job provider.Job) provider.Result {
 
 // newTask makes the build: what a project and its start would say comes from the job.
 func (r *Room) newTask(job provider.Job) *build {
-	now, id := time.Now(), newUUID()
+	now, id := time.Now(), auth.NewUUID()
 	name := "AWSCodePipeline-" + job.Pipeline
 	caller := auth.Caller{Account: job.Account, Region: job.Region, ARN: job.RoleARN}
 	limit := int32(max(1, time.Until(job.Deadline)/time.Minute+1)) // the job's own deadline comes first

@@ -101,7 +101,7 @@ func (r *Room) UploadArchive(ctx context.Context, in *api.UploadArchiveInput) (*
 		return nil, errors.New("codecommit: archives need S3, which this room was not given")
 	}
 	caller := auth.From(ctx)
-	id := newID()
+	id := auth.NewUUID()
 	// The work outlives the request, keeps its caller, and ends with the room.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	x := &upload{repository: p.ID, cancel: cancel, status: uploading}

@@ -57,7 +57,7 @@ func (r *Room) CreateRepository(ctx context.Context, in *api.CreateRepositoryInp
 		return nil, err
 	}
 	p := &place{CodeCommitRepository: store.CodeCommitRepository{
-		ID: newID(), Account: c.Account, Region: c.Region, Name: in.RepositoryName,
+		ID: auth.NewUUID(), Account: c.Account, Region: c.Region, Name: in.RepositoryName,
 		Description: in.RepositoryDescription, KMSKey: in.KmsKeyId, Tags: in.Tags,
 	}}
 	// The folder is there before its row: a row always has one. A folder without a row, left

@@ -7,10 +7,8 @@ package codecommit
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -199,14 +197,6 @@ func asFault(err error) error {
 		return fault.New("RepositoryDoesNotExistException", "The repository was deleted in the meantime.")
 	}
 	return err
-}
-
-// newID is a random UUID, as repository ids are.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it does not fail
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // W-26: a page begins behind the last key of the one before, so that what is added or

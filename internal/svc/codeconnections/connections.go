@@ -3,7 +3,6 @@ package codeconnections
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 
 	api "penstock/internal/api/codeconnections"
 	"penstock/internal/auth"
@@ -12,20 +11,11 @@ import (
 	"penstock/internal/store"
 )
 
-// newID makes a random UUID.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
 // CreateConnection makes a connection, which is PENDING until it is completed (N-13).
 func (f *face) CreateConnection(ctx context.Context, in *api.CreateConnectionInput) (*api.CreateConnectionOutput, error) {
 	c := auth.From(ctx)
 	made := store.Connection{
-		ARN: f.arn(c, "connection", newID()), Account: c.Account, Region: c.Region, Name: in.ConnectionName, ProviderType: in.ProviderType,
+		ARN: f.arn(c, "connection", auth.NewUUID()), Account: c.Account, Region: c.Region, Name: in.ConnectionName, ProviderType: in.ProviderType,
 		HostARN: in.HostArn, Status: pending, Hook: rand.Text() + rand.Text(),
 	}
 	if _, err := allow(ctx, "CreateConnection", made.ARN); err != nil {

@@ -17,7 +17,7 @@ import (
 // is completed.
 func (f *face) CreateHost(ctx context.Context, in *api.CreateHostInput) (*api.CreateHostOutput, error) {
 	c := auth.From(ctx)
-	made := store.Host{ARN: f.arn(c, "host", in.Name+"-"+newID()[:8]), Account: c.Account, Region: c.Region, Name: in.Name,
+	made := store.Host{ARN: f.arn(c, "host", in.Name+"-"+auth.NewUUID()[:8]), Account: c.Account, Region: c.Region, Name: in.Name,
 		ProviderType: in.ProviderType, Endpoint: in.ProviderEndpoint, Status: pending}
 	if _, err := allow(ctx, "CreateHost", made.ARN); err != nil {
 		return nil, err

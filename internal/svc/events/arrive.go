@@ -245,7 +245,7 @@ func (r *Room) PutEvents(ctx context.Context, in *api.PutEventsInput) (*api.PutE
 		if e.Time != nil {
 			now = *e.Time
 		}
-		id := newID()
+		id := auth.NewUUID()
 		resources := e.Resources
 		if resources == nil {
 			resources = []string{}

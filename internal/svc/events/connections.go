@@ -198,7 +198,7 @@ func (r *Room) CreateConnection(ctx context.Context, in *api.CreateConnectionInp
 	if err != nil {
 		return nil, err
 	}
-	row := store.EventConnection{Account: c.Account, Region: c.Region, Name: in.Name, ID: newID(), Doc: string(doc)}
+	row := store.EventConnection{Account: c.Account, Region: c.Region, Name: in.Name, ID: auth.NewUUID(), Doc: string(doc)}
 	out := &api.CreateConnectionOutput{ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), ConnectionState: authorised}
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		n, err := tx.CountEventConnections(ctx, c.Account, c.Region)

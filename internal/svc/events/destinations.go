@@ -121,7 +121,7 @@ func (r *Room) CreateApiDestination(ctx context.Context, in *api.CreateApiDestin
 	if err != nil {
 		return nil, err
 	}
-	row := store.EventDestination{Account: c.Account, Region: c.Region, Name: in.Name, ID: newID(), Doc: string(text)}
+	row := store.EventDestination{Account: c.Account, Region: c.Region, Name: in.Name, ID: auth.NewUUID(), Doc: string(text)}
 	out := &api.CreateApiDestinationOutput{ApiDestinationArn: destinationARN(c.Account, c.Region, row.Name+"/"+row.ID)}
 	return out, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		n, err := tx.CountEventDestinations(ctx, c.Account, c.Region)

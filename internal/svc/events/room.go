@@ -8,7 +8,6 @@ package events
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -203,13 +202,6 @@ func hasBus(ctx context.Context, tx *store.Tx, c auth.Caller, bus string) error 
 
 func invalid(format string, args ...any) error {
 	return fault.New("ValidationException", format, args...)
-}
-
-// newID is a random UUID, as event ids are.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it does not fail
-	return uuid(b)
 }
 
 // derived is the same UUID for the same parts.

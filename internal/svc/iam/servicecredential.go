@@ -2,9 +2,7 @@ package iam
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 
 	"penstock/internal/api/iam"
 	"penstock/internal/auth"
@@ -27,7 +25,7 @@ func (m *Room) CreateServiceSpecificCredential(ctx context.Context, in *iam.Crea
 	if in.CredentialAgeDays != nil {
 		return nil, fault.New("InvalidInput", "Credentials for %s do not expire: leave CredentialAgeDays out.", pairService)
 	}
-	c := store.ServiceCredential{ID: auth.NewID("ACCA"), Service: pairService, Client: clientID(), Active: true}
+	c := store.ServiceCredential{ID: auth.NewID("ACCA"), Service: pairService, Client: auth.NewUUID(), Active: true}
 	password := auth.NewSecret()
 	err := m.change(ctx, user, in.UserName, "CreateServiceSpecificCredential", func(tx *store.Tx, s subject) error {
 		pairs, err := tx.ListServiceCredentials(ctx, s.Account, s.Name)
@@ -44,14 +42,6 @@ func (m *Room) CreateServiceSpecificCredential(ctx context.Context, in *iam.Crea
 		return nil, err
 	}
 	return &iam.CreateServiceSpecificCredentialOutput{ServiceSpecificCredential: wirePair(c, password)}, nil
-}
-
-// clientID makes a client id: a random UUID, as the model of CodePipeline wants it.
-func clientID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func wirePair(c store.ServiceCredential, password store.Secret) *iam.ServiceSpecificCredential {

@@ -73,7 +73,7 @@ func (v *version) name() name {
 func (v *version) logGroup() string { return cmp.Or(v.LogGroup, "/aws/lambda/"+v.Name) }
 
 // changed marks a change.
-func (v *version) changed(now time.Time) { v.Revision, v.Modified = newUUID(), now.UTC() }
+func (v *version) changed(now time.Time) { v.Revision, v.Modified = auth.NewUUID(), now.UTC() }
 
 // configuration shows a version; arn is how it was asked for.
 func (v *version) configuration(arn string) *api.FunctionConfiguration {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	api "penstock/internal/api/lambda"
+	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -108,7 +109,7 @@ func (r *Room) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeOutp
 	default:
 		return nil, fault.New("TooManyRequestsException", "Rate Exceeded.")
 	}
-	out, err := r.run(context.WithoutCancel(ctx), &v, newInvocation(newUUID(), n, payload, string(client)))
+	out, err := r.run(context.WithoutCancel(ctx), &v, newInvocation(auth.NewUUID(), n, payload, string(client)))
 	<-r.slots
 	if err != nil {
 		return nil, asFault(err, n)
@@ -266,7 +267,7 @@ func (r *Room) keep(ctx context.Context, n name, l later) error {
 	if err != nil {
 		return err
 	}
-	id := newUUID()
+	id := auth.NewUUID()
 	return r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		return tx.InsertDelivery(ctx, store.Delivery{Queue: queue, ID: id, Lane: id, Target: n.bare(), Doc: string(doc)})
 	})

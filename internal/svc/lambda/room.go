@@ -8,7 +8,6 @@ package lambda
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,13 +214,6 @@ func versionText(number int64) string {
 
 func invalid(format string, args ...any) error {
 	return fault.New("InvalidParameterValueException", format, args...)
-}
-
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // pageSize is how many of a list are given when the caller does not say.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/lambda"
+	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -195,7 +196,7 @@ func (a *alias) point(ctx context.Context, tx *store.Tx, text string, routing *a
 	if len(a.Weights) > 0 && a.Version == 0 {
 		return invalid("An alias of $LATEST cannot route to other versions")
 	}
-	a.Revision = newUUID()
+	a.Revision = auth.NewUUID()
 	return nil
 }
 

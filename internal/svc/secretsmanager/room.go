@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/big"
 	"regexp"
 	"strings"
@@ -171,14 +170,6 @@ func below(n int) int {
 		panic(err) // the reader does not fail
 	}
 	return int(v.Int64())
-}
-
-// newID is a random UUID, as versions have that nobody named.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it does not fail
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // A page begins behind the last key of the one before (W-26).

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	wire "penstock/internal/api/secretsmanager"
+	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -22,7 +23,7 @@ type value struct {
 func readValue(token, text string, binary []byte) (value, error) {
 	v := value{given: true, token: token, id: token, kind: "string", text: store.Secret(text)}
 	if v.id == "" {
-		v.id = newID()
+		v.id = auth.NewUUID()
 	}
 	switch {
 	case text != "" && len(binary) > 0:

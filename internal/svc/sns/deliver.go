@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/egress"
 	"penstock/internal/store"
@@ -59,7 +60,7 @@ func again(d store.Delivery, err error) (time.Duration, bool) {
 func (r *Room) confirmation(tx *store.Tx, s store.Subscription, doc subscriptionDoc) store.Delivery {
 	arn := topicARN(s.Account, s.Region, s.Topic)
 	m := message{
-		Type: typeConfirmation, ID: newID(), Topic: arn, Time: tx.Now().Format("2006-01-02T15:04:05.000Z"), Token: doc.Token,
+		Type: typeConfirmation, ID: auth.NewUUID(), Topic: arn, Time: tx.Now().Format("2006-01-02T15:04:05.000Z"), Token: doc.Token,
 		Text: "You have chosen to subscribe to the topic " + arn + ".\nTo confirm the subscription, visit the SubscribeURL included in this message.",
 	}
 	return m.to(s, doc)

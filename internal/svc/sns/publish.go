@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	wire "penstock/internal/api/sns"
+	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/pattern"
 	"penstock/internal/store"
@@ -122,7 +123,7 @@ const (
 
 // newMessage checks what is published.
 func newMessage(arn string, in *wire.PublishInput) (*message, error) {
-	m := &message{Type: typeNotification, ID: newID(), Topic: arn, Subject: in.Subject, Text: in.Message, Attributes: in.MessageAttributes, group: in.MessageGroupId}
+	m := &message{Type: typeNotification, ID: auth.NewUUID(), Topic: arn, Subject: in.Subject, Text: in.Message, Attributes: in.MessageAttributes, group: in.MessageGroupId}
 	size := len(in.Message)
 	switch {
 	case in.Message == "":

@@ -7,7 +7,6 @@ package sns
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -184,14 +183,6 @@ func (r *Room) change(ctx context.Context, action, arn string, f func(*topicDoc)
 		row.Doc = string(text)
 		return tx.SetTopic(ctx, row)
 	})
-}
-
-// newID is a random UUID, as ids of messages and subscriptions are.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it does not fail
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // W-26: a page begins behind the last key of the one before.

@@ -211,7 +211,7 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 			if confirmed+waiting >= maxSubscriptions {
 				return fault.New("SubscriptionLimitExceededException", "A topic has at most %d subscriptions", maxSubscriptions)
 			}
-			s = store.Subscription{ID: newID(), Account: row.Account, Region: row.Region, Topic: row.Name, Endpoint: in.Endpoint}
+			s = store.Subscription{ID: auth.NewUUID(), Account: row.Account, Region: row.Region, Topic: row.Name, Endpoint: in.Endpoint}
 		case err != nil:
 			return err
 		case s.Confirmed:
