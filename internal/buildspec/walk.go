@@ -122,20 +122,28 @@ func (w *walker) yes(n *yaml.Node, what string) (bool, error) {
 	return false, errorf(n.Line, "Expected %s to be yes or no: found %q", what, clip(v))
 }
 
-// list reads a list of strings; a single string is a list of one.
-func (w *walker) list(n *yaml.Node, what string) ([]string, error) {
+// items gives the entries of a list; a single string is a list of one, and nothing is none.
+func (w *walker) items(n *yaml.Node, what string) ([]*yaml.Node, error) {
 	n, err := w.resolve(n)
-	if err != nil || isNull(n) {
+	switch {
+	case err != nil || isNull(n):
 		return nil, err
-	}
-	if n.Kind == yaml.ScalarNode {
-		return []string{n.Value}, nil
-	}
-	if n.Kind != yaml.SequenceNode {
+	case n.Kind == yaml.ScalarNode:
+		return []*yaml.Node{n}, nil
+	case n.Kind != yaml.SequenceNode:
 		return nil, errorf(n.Line, "Expected %s to be a list: found %s", what, kind(n))
 	}
-	out := make([]string, 0, len(n.Content))
-	for _, item := range n.Content {
+	return n.Content, nil
+}
+
+// list reads a list of strings.
+func (w *walker) list(n *yaml.Node, what string) ([]string, error) {
+	items, err := w.items(n, what)
+	if err != nil || items == nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(items))
+	for _, item := range items {
 		v, err := w.text(item, "an entry of "+what)
 		if err != nil {
 			return nil, err
@@ -148,18 +156,12 @@ func (w *walker) list(n *yaml.Node, what string) ([]string, error) {
 // commands reads a command list with CodeBuild's own words for the usual mistake,
 // - echo "a: b" without quotes around the whole, which YAML reads as a map.
 func (w *walker) commands(n *yaml.Node, what string) ([]string, error) {
-	n, err := w.resolve(n)
-	if err != nil || isNull(n) {
+	items, err := w.items(n, what)
+	if err != nil || items == nil {
 		return nil, err
 	}
-	if n.Kind == yaml.ScalarNode {
-		return []string{n.Value}, nil
-	}
-	if n.Kind != yaml.SequenceNode {
-		return nil, errorf(n.Line, "Expected %s to be a list: found %s", what, kind(n))
-	}
-	out := make([]string, 0, len(n.Content))
-	for i, item := range n.Content {
+	out := make([]string, 0, len(items))
+	for i, item := range items {
 		c, err := w.resolve(item)
 		if err != nil {
 			return nil, err
