@@ -45,17 +45,21 @@ func (p *place) tip(ctx context.Context, ref string) (string, error) {
 	return id, asFault(err)
 }
 
+// branch opens a repository for an operation on a branch, and gives the branch's ref and the commit
+// it is at, "" when there is no such branch.
+func (r *Room) branch(ctx context.Context, operation, repository, name string) (p *place, ref, tip string, err error) {
+	if p, err = r.open(ctx, operation, repository); err != nil {
+		return nil, "", "", err
+	}
+	if ref, err = branchRef(name); err == nil {
+		tip, err = p.tip(ctx, ref)
+	}
+	return p, ref, tip, err
+}
+
 // GetBranch gives the commit a branch is at.
 func (r *Room) GetBranch(ctx context.Context, in *api.GetBranchInput) (*api.GetBranchOutput, error) {
-	p, err := r.open(ctx, "GetBranch", in.RepositoryName)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := branchRef(in.BranchName)
-	if err != nil {
-		return nil, err
-	}
-	id, err := p.tip(ctx, ref)
+	p, _, id, err := r.branch(ctx, "GetBranch", in.RepositoryName, in.BranchName)
 	if err != nil {
 		return nil, err
 	}
@@ -133,21 +137,13 @@ func (r *Room) CreateBranch(ctx context.Context, in *api.CreateBranchInput) (*ap
 
 // DeleteBranch deletes a branch, but not the default one. Without one it does nothing.
 func (r *Room) DeleteBranch(ctx context.Context, in *api.DeleteBranchInput) (*api.DeleteBranchOutput, error) {
-	p, err := r.open(ctx, "DeleteBranch", in.RepositoryName)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := branchRef(in.BranchName)
+	p, ref, id, err := r.branch(ctx, "DeleteBranch", in.RepositoryName, in.BranchName)
 	if err != nil {
 		return nil, err
 	}
 	if in.BranchName == p.DefaultBranch {
 		return nil, fault.New("DefaultBranchCannotBeDeletedException",
 			"The branch %s is the default branch of the repository %s. Make another branch the default one before you delete it.", in.BranchName, p.Name)
-	}
-	id, err := p.tip(ctx, ref)
-	if err != nil {
-		return nil, err
 	}
 	if id == "" {
 		return &api.DeleteBranchOutput{}, nil
@@ -172,15 +168,7 @@ func concurrent(err error) error {
 
 // UpdateDefaultBranch makes another branch the default one.
 func (r *Room) UpdateDefaultBranch(ctx context.Context, in *api.UpdateDefaultBranchInput) (*api.UpdateDefaultBranchOutput, error) {
-	p, err := r.open(ctx, "UpdateDefaultBranch", in.RepositoryName)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := branchRef(in.DefaultBranchName)
-	if err != nil {
-		return nil, err
-	}
-	id, err := p.tip(ctx, ref)
+	p, _, id, err := r.branch(ctx, "UpdateDefaultBranch", in.RepositoryName, in.DefaultBranchName)
 	if err != nil {
 		return nil, err
 	}
