@@ -69,6 +69,9 @@ func (m *Room) changePolicy(ctx context.Context, arn, action string, do func(tx 
 		return err
 	}
 	return m.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, auth.From(ctx).Account); err != nil {
+			return err
+		}
 		f, err := loadPolicy(ctx, tx, auth.From(ctx).Account, arn)
 		if err != nil {
 			return err

@@ -118,13 +118,17 @@ func (m *Room) find(ctx context.Context, kind, name, action string) (subject, er
 	return s, err
 }
 
-// change finds a subject and runs f on it in a transaction, in which it still exists.
+// change finds a subject and runs f on it in a transaction, in which it still exists. Nobody else
+// changes anything of the account meanwhile: limits count, and who removes a subject leaves nothing.
 func (m *Room) change(ctx context.Context, kind, name, action string, f func(tx *store.Tx, s subject) error) error {
 	s, err := m.find(ctx, kind, name, action)
 	if err != nil {
 		return err
 	}
 	return m.db.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, s.Account); err != nil {
+			return err
+		}
 		now, err := load(ctx, tx, kind, s.Account, s.Name)
 		if err != nil {
 			return err

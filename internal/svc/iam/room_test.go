@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -380,4 +382,54 @@ func TestEveryOperationAsks(t *testing.T) {
 	if asked != 54 {
 		t.Errorf("%d operations asked", asked)
 	}
+}
+
+// Of many who make the last thing there may be at once one succeeds, and what is made for a user who
+// is being removed is not left for the next of that name.
+func TestLimitsRace(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		c, ctx := client(t, db), t.Context()
+		must[*sdk.CreateUserOutput](t)(c.CreateUser(ctx, &sdk.CreateUserInput{UserName: aws.String("ann")}))
+		p := must[*sdk.CreatePolicyOutput](t)(c.CreatePolicy(ctx, &sdk.CreatePolicyInput{PolicyName: aws.String("p"), PolicyDocument: aws.String(doc)})).Policy
+		race := func(what string, want int32, f func() error) {
+			t.Helper()
+			var all sync.WaitGroup
+			var made atomic.Int32
+			for range 8 {
+				all.Go(func() {
+					var refused smithy.APIError
+					if err := f(); err == nil {
+						made.Add(1)
+					} else if !errors.As(err, &refused) || refused.ErrorCode() != "LimitExceeded" {
+						t.Errorf("%s: %v", what, err)
+					}
+				})
+			}
+			all.Wait()
+			if made.Load() != want {
+				t.Errorf("%d %s", made.Load(), what)
+			}
+		}
+		race("keys", 2, func() error {
+			_, err := c.CreateAccessKey(ctx, &sdk.CreateAccessKeyInput{UserName: aws.String("ann")})
+			return err
+		})
+		race("versions beside the first", 4, func() error {
+			_, err := c.CreatePolicyVersion(ctx, &sdk.CreatePolicyVersionInput{PolicyArn: p.Arn, PolicyDocument: aws.String(doc)})
+			return err
+		})
+		for n := range 20 {
+			name := aws.String(fmt.Sprint("bob", n))
+			must[*sdk.CreateUserOutput](t)(c.CreateUser(ctx, &sdk.CreateUserInput{UserName: name}))
+			var all sync.WaitGroup
+			var gone, made error
+			all.Go(func() { _, gone = c.DeleteUser(ctx, &sdk.DeleteUserInput{UserName: name}) })
+			all.Go(func() { _, made = c.CreateAccessKey(ctx, &sdk.CreateAccessKeyInput{UserName: name}) })
+			all.Wait()
+			if (gone == nil) == (made == nil) {
+				t.Errorf("removed: %v, got a key: %v", gone, made)
+			}
+		}
+	})
 }
