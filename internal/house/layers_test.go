@@ -94,7 +94,7 @@ var layers = []layer{
 	{"internal/svc/codedeploy", "api api/$ api/codedeploycommands store pipeline auth fault", ""},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
 	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
-	{"internal/svc/lambda", "api api/$ courier store artifact blob runner logstream auth fault", "sdk"},
+	{"internal/svc/lambda", "api api/$ courier policy store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
 	{"internal/svc/cloudwatch", "api api/$ courier store pipeline auth fault", "sdk"},
 	{"internal/svc/events", "api api/$ courier cron egress pattern store auth fault", "sdk"},

@@ -14,6 +14,8 @@ import (
 	buildtypes "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -73,6 +75,9 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	case toBuild:
 		call.Action = "codebuild:StartBuild"
 		err = r.startBuild(ctx, call, to.name, d.ID, p.Input)
+	case toFunction:
+		call.Action = "lambda:InvokeFunction"
+		_, err = lambda.NewFromConfig(r.deps.AWS(call)).Invoke(ctx, &lambda.InvokeInput{FunctionName: &p.Target, InvocationType: lambdatypes.InvocationTypeEvent, Payload: []byte(p.Input)})
 	case toHTTP:
 		call.Action = "events:InvokeApiDestination"
 		return r.invoke(ctx, call, to.name, &p)
@@ -98,7 +103,7 @@ func judge(err error) error {
 		return err
 	}
 	switch code := api.ErrorCode(); {
-	case strings.Contains(code, "Throttl"), strings.Contains(code, "LimitExceeded"), strings.HasPrefix(code, "ExpiredToken"),
+	case strings.Contains(code, "Throttl"), strings.HasPrefix(code, "TooManyRequests"), strings.Contains(code, "LimitExceeded"), strings.HasPrefix(code, "ExpiredToken"),
 		strings.HasPrefix(code, "RequestExpired"), strings.HasPrefix(code, "ConcurrentModification"):
 		return err
 	}

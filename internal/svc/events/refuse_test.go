@@ -38,7 +38,7 @@ func TestRefusals(t *testing.T) {
 		return api.Target{Id: "t", Arn: topic, InputTransformer: &api.InputTransformer{InputTemplate: template, InputPathsMap: paths}}
 	}
 	for _, target := range []api.Target{
-		{Id: "t", Arn: "topic"}, {Id: "t", Arn: "arn:aws:sqs:us-east-1:000000000000:q"}, {Id: "t", Arn: "arn:aws:lambda:us-east-1:000000000000:function:f"},
+		{Id: "t", Arn: "topic"}, {Id: "t", Arn: "arn:aws:sqs:us-east-1:000000000000:q"}, {Id: "t", Arn: "arn:aws:lambda:us-east-1:000000000000:function:f:g:h"},
 		{Id: "t", Arn: "arn:aws:events:us-east-1:000000000000:api-destination/a/b"}, {Id: "t", Arn: "arn:aws:sns:us-east-1:111111111111:other"},
 		{Id: "t", Arn: pipeline}, {Id: "t", Arn: pipeline + "/stage", RoleArn: role}, {Id: "t", Arn: pipeline, RoleArn: "role"},
 		{Id: "t", Arn: topic, Input: `{`}, {Id: "t", Arn: topic, Input: `{}`, InputPath: "$"}, {Id: "t", Arn: topic, InputPath: "detail"}, {Id: "t", Arn: topic, InputPath: "$]"},

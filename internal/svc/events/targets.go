@@ -18,6 +18,7 @@ const (
 	toTopic    = "sns"
 	toBuild    = "codebuild"
 	toHTTP     = "events"
+	toFunction = "lambda"
 )
 
 var (
@@ -25,6 +26,9 @@ var (
 	projectForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^project/[A-Za-z0-9][A-Za-z0-9_-]{1,254}$`) })
 	httpForm    = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^api-destination/[.A-Za-z0-9_-]{1,64}/[A-Za-z0-9-]{1,64}$`)
+	})
+	codeForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^function:[a-zA-Z0-9_-]{1,64}(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?$`)
 	})
 	nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`) })
 )
@@ -51,8 +55,10 @@ func parseTarget(arn string) (resource, error) {
 	case toHTTP:
 		ok = httpForm().MatchString(t.name)
 		t.name = strings.TrimPrefix(t.name, "api-destination/")
+	case toFunction:
+		ok = codeForm().MatchString(t.name)
 	default:
-		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns, projects of codebuild and API destinations of events.", t.kind)
+		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns, projects of codebuild, functions of lambda and API destinations of events.", t.kind)
 	}
 	if !ok || t.region == "" || len(t.account) != 12 {
 		return t, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", arn)
@@ -75,7 +81,7 @@ func checkTarget(ctx context.Context, p place, t *api.Target) error {
 		return invalid("Target %s has parameters of another kind of target than %s.", t.Id, to.kind)
 	case t.DeadLetterConfig != nil && t.DeadLetterConfig.Arn != "":
 		return invalid("Target %s names a dead-letter queue; this server has no queues. Take DeadLetterConfig out.", t.Id)
-	case t.RoleArn == "" && to.kind != toTopic:
+	case t.RoleArn == "" && to.kind != toTopic && to.kind != toFunction:
 		return invalid("RoleArn is required for target %s.", t.Arn)
 	}
 	if t.RoleArn != "" {

@@ -14,8 +14,8 @@ import (
 	"penstock/internal/store"
 )
 
-// functionDoc is what a version's row keeps beside its key and its code. Tags and Published
-// belong to $LATEST and so to the function.
+// functionDoc is what a version's row keeps beside its key and its code. Tags, Policies and
+// Published belong to $LATEST and so to the function.
 type functionDoc struct {
 	Runtime      string            `json:"runtime"`
 	Handler      string            `json:"handler"`
@@ -32,6 +32,8 @@ type functionDoc struct {
 	Revision     string            `json:"revision"`
 	Modified     time.Time         `json:"modified"`
 	Tags         map[string]string `json:"tags,omitempty"`
+	// Policies are by qualifier, "" for the function itself.
+	Policies map[string]policyDoc `json:"policies,omitempty"`
 	// Published is the number of the last version that was published.
 	Published int64 `json:"published,omitempty"`
 }
@@ -521,6 +523,9 @@ func (n name) remove(ctx context.Context, tx *store.Tx, num int64) (codes []stri
 		}
 		if used != "" {
 			return nil, fault.New("ResourceConflictException", "Unable to delete version because the following aliases reference it: [%s]", used)
+		}
+		if err := n.dropPolicy(ctx, tx, versionText(num)); err != nil {
+			return nil, err
 		}
 		return []string{row.Code}, tx.DeleteFunctionVersion(ctx, n.account, n.region, n.function, num)
 	}

@@ -72,7 +72,7 @@ func (r *Room) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := n.check(ctx, "InvokeFunction"); err != nil {
+	if err := r.mayInvoke(ctx, n); err != nil {
 		return nil, err
 	}
 	switch {

@@ -26,7 +26,7 @@ func publishTx(ctx context.Context, tx *store.Tx, v *version, description string
 		return nil, err
 	}
 	made := *v
-	made.Number, made.Tags, made.Published = v.Published, nil, 0
+	made.Number, made.Tags, made.Policies, made.Published = v.Published, nil, nil, 0
 	made.Description = cmp.Or(description, v.Description)
 	made.changed(tx.Now())
 	if row, err = made.row(); err != nil {
@@ -292,8 +292,8 @@ func (r *Room) DeleteAlias(ctx context.Context, in *api.DeleteAliasInput) (*api.
 		return nil, err
 	}
 	return nil, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
-		if _, err := tx.GetFunction(ctx, n.account, n.region, n.function, 0); err != nil {
-			return n.missing(err)
+		if err := n.dropPolicy(ctx, tx, in.Name); err != nil {
+			return err
 		}
 		return tx.DeleteFunctionAlias(ctx, n.account, n.region, n.function, in.Name)
 	})
