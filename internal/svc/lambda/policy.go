@@ -203,7 +203,7 @@ func (r *Room) changePolicy(ctx context.Context, action, text, qualifier, revisi
 		if err := change(n, &p); err != nil {
 			return err
 		}
-		p.Revision = newUUID()
+		p.Revision = auth.NewUUID()
 		return v.setPolicy(ctx, tx, n.qualifier, p)
 	})
 }
