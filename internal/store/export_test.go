@@ -60,3 +60,6 @@ func (db *DB) StatesKept() (n, weight int) {
 	defer db.states.mu.Unlock()
 	return len(db.states.m), db.states.size
 }
+
+// Readers counts the open connections of a SQLite database that only read.
+func Readers(db *DB) int { return db.backend.(*lite).views.pool.Stats().OpenConnections }

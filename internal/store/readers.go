@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"runtime"
+	"sync"
 )
 
 // maxStatements bounds the statements a connection keeps prepared: more than the program
@@ -99,8 +100,14 @@ func (c *liteConn) finish() {
 type readers struct {
 	db   *DB
 	pool *sql.DB
-	// slots has a nil for each connection that may still be opened.
-	slots chan *liteConn
+	// places has one for each View that may be under way.
+	places chan struct{}
+
+	mu sync.Mutex
+	// idle are the open connections that no View uses. The one used last is used next: it has
+	// its pages and statements at hand, and connections that only a crowd needs are not opened
+	// for one who comes alone.
+	idle []*liteConn
 }
 
 func newReaders(db *DB, dsn string, n int) (*readers, error) {
@@ -111,26 +118,44 @@ func newReaders(db *DB, dsn string, n int) (*readers, error) {
 	if n <= 0 {
 		n = max(4, 2*runtime.GOMAXPROCS(0))
 	}
-	r := &readers{db: db, pool: pool, slots: make(chan *liteConn, n)}
-	for range n {
-		r.slots <- nil
-	}
-	return r, nil
+	return &readers{db: db, pool: pool, places: make(chan struct{}, n)}, nil
 }
 
-func (r *readers) view(ctx context.Context, fn func(*Tx) error) (_ *Tx, err error) {
-	var c *liteConn
+// take gives an open connection, or a new one; put has to follow.
+func (r *readers) take(ctx context.Context) (*liteConn, error) {
+	r.mu.Lock()
+	if last := len(r.idle) - 1; last >= 0 {
+		defer r.mu.Unlock()
+		c := r.idle[last]
+		r.idle = r.idle[:last]
+		return c, nil
+	}
+	r.mu.Unlock()
+	return newLiteConn(context.WithoutCancel(ctx), r.pool)
+}
+
+func (r *readers) put(c *liteConn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = append(r.idle, c)
+}
+
+func (r *readers) view(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
 	select {
-	case c = <-r.slots:
+	case r.places <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer func() { r.slots <- c }()
-	if c == nil {
-		if c, err = newLiteConn(context.WithoutCancel(ctx), r.pool); err != nil {
-			return nil, err
-		}
+	defer func() { <-r.places }()
+	c, err := r.take(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer func() {
+		if c != nil {
+			r.put(c)
+		}
+	}()
 	if err := c.do(ctx, "BEGIN"); err != nil {
 		return nil, refine(err)
 	}
@@ -146,11 +171,12 @@ func (r *readers) view(ctx context.Context, fn func(*Tx) error) (_ *Tx, err erro
 
 // close waits for the views under way.
 func (r *readers) close() error {
+	for range cap(r.places) {
+		r.places <- struct{}{}
+	}
 	var errs []error
-	for range cap(r.slots) {
-		if c := <-r.slots; c != nil {
-			errs = append(errs, c.close())
-		}
+	for _, c := range r.idle {
+		errs = append(errs, c.close())
 	}
 	return errors.Join(append(errs, r.pool.Close())...)
 }

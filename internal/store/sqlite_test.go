@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"penstock/internal/store"
@@ -67,6 +68,42 @@ func TestNoConnectionIsLeftOpen(t *testing.T) {
 		if _, err := os.Stat(strings.TrimPrefix(url, "sqlite:") + suffix); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the file %s is still there: %v", suffix, err)
 		}
+	}
+}
+
+// Connections cost memory, so there are as many as Views were under way at once.
+func TestOneReaderNeedsOneConnection(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQLite(t)
+	get := func(tx *store.Tx) error {
+		_, err := tx.CountPipelines(t.Context(), "111111111111", "eu-west-1")
+		return err
+	}
+	for range 10 {
+		if err := db.View(t.Context(), get); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := store.Readers(db); n != 1 {
+		t.Errorf("%d connections after one View after the other", n)
+	}
+	// Three at once, each of which waits until all have begun.
+	var begun, ended sync.WaitGroup
+	begun.Add(3)
+	for range 3 {
+		ended.Go(func() {
+			if err := db.View(t.Context(), func(tx *store.Tx) error {
+				begun.Done()
+				begun.Wait()
+				return get(tx)
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ended.Wait()
+	if n := store.Readers(db); n != 3 {
+		t.Errorf("%d connections after three Views at once", n)
 	}
 }
 
