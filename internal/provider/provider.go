@@ -7,6 +7,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -28,10 +29,16 @@ type Provider interface {
 	//
 	// When ctx ends, because the action was abandoned, timed out or the server stops, Run
 	// stops what it started on this machine and returns soon; its result is then ignored.
+	// What it started elsewhere it stops if the cause of ctx is ErrAborted; else the next
+	// Run takes it up.
 	// Failures are results, not panics. Whatever a service answered goes through Failed, so
 	// that every failure names what was tried, on what, with which role, and what to do.
 	Run(ctx context.Context, job Job) Result
 }
+
+// ErrAborted is the cause of a context that ends because nobody wants the work any more: the
+// action was abandoned or timed out.
+var ErrAborted = errors.New("the action was abandoned or timed out")
 
 // Job is one unit of work for a provider.
 type Job struct {

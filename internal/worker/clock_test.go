@@ -156,7 +156,7 @@ func TestAbandonElsewhere(t *testing.T) {
 			started <- true
 			if job.Pipeline == "p" {
 				<-ctx.Done()
-				stopped <- true
+				stopped <- context.Cause(ctx) == provider.ErrAborted
 			} else {
 				select {
 				case <-ctx.Done():
@@ -173,7 +173,9 @@ func TestAbandonElsewhere(t *testing.T) {
 		elsewhere := &world{T: w.T, db: w.db, c: newConductor(w.db, nil)}
 		before := time.Now()
 		elsewhere.apply("p", engine.Stop{Execution: w.runs("p")[0].Execution, Abandon: true})
-		once(w, stopped)
+		if !once(w, stopped) {
+			t.Error("somebody seems to want the work still")
+		}
 		if took := time.Since(before); took > time.Second {
 			t.Errorf("stopped after %s", took)
 		}

@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -80,14 +81,23 @@ type sight struct {
 type task struct {
 	row *store.JobRow
 	// ctx ends when the job is aborted, times out or is lost to another server.
-	ctx    context.Context
-	stop   context.CancelFunc
-	forget func()
+	ctx context.Context
+	// abort ends ctx because nobody wants the work any more, stop for another reason.
+	abort, stop context.CancelFunc
+	forget      func()
+}
+
+// newTask makes a task whose work ends with ctx, or after a time.
+func newTask(ctx context.Context, row *store.JobRow, limit time.Duration) *task {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeoutCause(ctx, limit, provider.ErrAborted)
+	return &task{row: row, ctx: ctx, stop: stop, abort: func() { cancel(provider.ErrAborted) }}
 }
 
 func (t *task) drop() {
 	t.forget()
 	t.stop()
+	t.abort()
 }
 
 // New makes a Worker for all types of the providers.
@@ -250,9 +260,8 @@ func (w *Worker) acquire(ctx context.Context, limit int) (tasks []*task, err err
 		tasks = nil
 		jobs, err := tx.ClaimJobs(ctx, w.queues, w.cfg.Node, limit, lease, busy, w.lapsed)
 		for _, row := range jobs {
-			t := &task{row: row}
-			t.ctx, t.stop = context.WithTimeout(ctx, row.Deadline.Sub(tx.Now()))
-			t.forget = w.cfg.Conductor.OnAbort(row.ID, t.stop)
+			t := newTask(ctx, row, row.Deadline.Sub(tx.Now()))
+			t.forget = w.cfg.Conductor.OnAbort(row.ID, t.abort)
 			tasks = append(tasks, t)
 		}
 		return err
@@ -316,7 +325,7 @@ func (w *Worker) renew(ctx context.Context) {
 		if len(held) == 0 {
 			continue
 		}
-		lost, err := w.held(ctx, held, renewal)
+		lost, over, err := w.held(ctx, held, renewal)
 		if err != nil {
 			if ctx.Err() == nil {
 				w.cfg.Log.Error("worker: cannot see to the leases", "error", err)
@@ -326,6 +335,9 @@ func (w *Worker) renew(ctx context.Context) {
 		w.mu.Lock()
 		for _, id := range lost {
 			if t := w.tasks[id]; t != nil && t.row.Fence == held[id] {
+				if over[id] {
+					t.abort()
+				}
 				t.stop()
 			}
 		}
@@ -333,21 +345,36 @@ func (w *Worker) renew(ctx context.Context) {
 	}
 }
 
-// held gives which of the jobs this worker does not hold any more, and renews the others'
-// leases if it shall.
-func (w *Worker) held(ctx context.Context, jobs map[pipeline.JobID]int64, renewal bool) (lost []pipeline.JobID, err error) {
+// held gives which of the jobs this worker does not hold any more, and which of those are over
+// instead of somebody else's; it renews the others' leases if it shall.
+func (w *Worker) held(ctx context.Context, jobs map[pipeline.JobID]int64, renewal bool) (lost []pipeline.JobID, over map[pipeline.JobID]bool, err error) {
+	look := func(tx *store.Tx) error {
+		over = map[pipeline.JobID]bool{}
+		for _, id := range lost {
+			row, err := tx.Job(ctx, id)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			over[id] = err != nil || row.Status == engine.JobTimedOut || row.Status == engine.JobEndFailed
+		}
+		return nil
+	}
 	if !renewal {
 		err = w.cfg.DB.View(ctx, func(tx *store.Tx) (err error) {
-			lost, err = tx.LostLeases(ctx, w.cfg.Node, jobs)
-			return err
+			if lost, err = tx.LostLeases(ctx, w.cfg.Node, jobs); err != nil {
+				return err
+			}
+			return look(tx)
 		})
-		return lost, err
+		return lost, over, err
 	}
 	err = w.cfg.DB.Update(ctx, func(tx *store.Tx) (err error) {
-		lost, err = tx.RenewLeases(ctx, w.cfg.Node, jobs, lease)
-		return err
+		if lost, err = tx.RenewLeases(ctx, w.cfg.Node, jobs, lease); err != nil {
+			return err
+		}
+		return look(tx)
 	})
-	return lost, err
+	return lost, over, err
 }
 
 // do runs one job to its end and reports it.

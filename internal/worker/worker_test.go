@@ -192,12 +192,19 @@ func TestContinue(t *testing.T) {
 	})
 }
 
+// lost is what a stubborn provider tells of a job that is somebody else's.
+const lost = "lost"
+
 // stubborn is a provider that goes on after its context has ended, and then says that all
-// is well.
+// is well. It tells the job that nobody wants any more.
 func stubborn(stopped chan<- string, end <-chan bool) fake {
 	return func(ctx context.Context, job provider.Job) provider.Result {
 		<-ctx.Done()
-		stopped <- job.ID
+		if context.Cause(ctx) == provider.ErrAborted {
+			stopped <- job.ID
+		} else {
+			stopped <- lost
+		}
 		<-end
 		return provider.Result{Progress: provider.Progress{Summary: "too late"}}
 	}
@@ -232,7 +239,9 @@ func TestDeleteEndsTheWork(t *testing.T) {
 		w.create("p", []pipeline.Action{action("A", 1)})
 		synctest.Wait()
 		w.update(func(ctx context.Context, tx *store.Tx) error { return w.c.DeleteTx(ctx, tx, "id of p") })
-		once(w, stopped)
+		if once(w, stopped) == lost {
+			t.Error("somebody seems to want the work still")
+		}
 		close(end)
 		synctest.Wait()
 	})
@@ -286,7 +295,9 @@ func TestLeaseLost(t *testing.T) {
 			t.Fatalf("held by %s, fence %d", row.Node, row.Fence)
 		}
 		time.Sleep(30 * time.Second) // the first finds that it does not hold the job any more
-		once(w, stopped)
+		if once(w, stopped) != lost {
+			t.Error("the first takes the work for unwanted, which is the second's now")
+		}
 		close(end)
 		synctest.Wait()
 		if run := w.runs("p")[0]; run.Status != pipeline.InProgress || run.Summary != "" {
