@@ -21,7 +21,7 @@ func deployTypes() []ActionType {
 				"bucket-owner-read", "bucket-owner-full-control", "aws-exec-read"),
 			optional("CacheControl", "Cache-Control header the objects are served with."),
 		),
-		deploy("CodeDeploy", one, 5*day, application, group).notRun(), // S-328
+		deploy("CodeDeploy", one, 5*day, application, group), // S-328
 		deploy("CodeDeployToECS", between(1, 5), 5*day, append([]Property{
 			application, group,
 			required("TaskDefinitionTemplateArtifact", "Input artifact that holds the task definition."),

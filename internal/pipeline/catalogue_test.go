@@ -114,12 +114,12 @@ func TestBuiltinPropertiesFitTheModel(t *testing.T) {
 	}
 }
 
-// P-1, P-2, P-4, P-9, P-10, P-32, P-16, P-39, P-43 run here; every other type says that it does not.
+// P-1, P-2, P-4, P-9, P-10, P-32, P-16, P-26, P-39, P-43 run here; every other type says that it does not.
 func TestUnavailableTypes(t *testing.T) {
 	t.Parallel()
 	runs := map[ActionTypeID]bool{
 		aws(CategorySource, "S3"): true, aws(CategorySource, "CodeCommit"): true, aws(CategorySource, connectionProvider): true, aws(CategoryBuild, "CodeBuild"): true,
-		aws(CategoryTest, "CodeBuild"): true, aws(CategoryApproval, "Manual"): true, aws(CategoryDeploy, "S3"): true,
+		aws(CategoryTest, "CodeBuild"): true, aws(CategoryApproval, "Manual"): true, aws(CategoryDeploy, "S3"): true, aws(CategoryDeploy, "CodeDeploy"): true,
 		aws(CategoryInvoke, "CodePipeline"): true, aws(CategoryCompute, "Commands"): true, aws(CategoryBuild, "Commands"): true,
 	}
 	for _, typ := range BuiltinTypes() {

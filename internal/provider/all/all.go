@@ -7,6 +7,7 @@ import (
 	"penstock/internal/provider/cloudwatchalarm"
 	"penstock/internal/provider/codebuild"
 	"penstock/internal/provider/codecommit"
+	"penstock/internal/provider/codedeploy"
 	"penstock/internal/provider/commands"
 	"penstock/internal/provider/connection"
 	"penstock/internal/provider/deploymentwindow"
@@ -27,6 +28,7 @@ func Providers(run commands.Run) []provider.Provider {
 		s3deploy.New(),
 		s3source.New(),
 		codebuild.New(),
+		codedeploy.New(),
 		commands.New(run),
 		pipelineinvoke.New(),
 		lambdainvoke.New(), // an action and a rule
