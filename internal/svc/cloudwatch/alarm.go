@@ -183,6 +183,9 @@ func (r *Room) PutMetricAlarm(ctx context.Context, in *wire.PutMetricAlarmInput)
 			d.Tags = tags // those of an alarm that is there are not changed
 			row = store.MetricAlarm{Account: c.Account, Region: c.Region, Name: in.AlarmName}
 			d.turn(&row, tx.Now(), insufficient, "Unchecked: Initial alarm creation", "")
+			if err := tx.LockAccount(ctx, c.Account); err != nil {
+				return err
+			}
 			n, err := tx.CountMetricAlarms(ctx, c.Account, c.Region)
 			if err == nil && n >= maxAlarms {
 				err = fault.New("LimitExceededFault", "There can be %d alarms in an account and Region.", maxAlarms)

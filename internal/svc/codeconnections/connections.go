@@ -38,6 +38,9 @@ func (f *face) CreateConnection(ctx context.Context, in *api.CreateConnectionInp
 		} else if in.ProviderType == "GitHubEnterpriseServer" || in.ProviderType == "GitLabSelfManaged" {
 			return fault.New("ValidationException", "A connection to %s needs the HostArn of where it runs", in.ProviderType)
 		}
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		list, err := tx.ListConnections(ctx, c.Account, c.Region)
 		if err == nil && len(list) >= maxConnections {
 			err = fault.New("LimitExceededException", "The account '%s' already has %d connections in the region %s, which is the limit", c.Account, len(list), c.Region)

@@ -37,6 +37,9 @@ func (f *face) CreateHost(ctx context.Context, in *api.CreateHostInput) (*api.Cr
 		return nil, err
 	}
 	return &api.CreateHostOutput{HostArn: made.ARN, Tags: writeTags(tags)}, f.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		list, err := tx.ListHosts(ctx, c.Account, c.Region)
 		if err == nil && len(list) >= maxHosts {
 			err = fault.New("LimitExceededException", "The account '%s' already has %d hosts in the region %s, which is the limit", c.Account, len(list), c.Region)

@@ -46,6 +46,9 @@ func (r *Room) CreateEventBus(ctx context.Context, in *api.CreateEventBusInput) 
 		return nil, err
 	}
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		there, err := tx.ListEventBuses(ctx, c.Account, c.Region, "", store.Keyset{Limit: maxBuses})
 		if err != nil {
 			return err

@@ -201,6 +201,9 @@ func (r *Room) CreateConnection(ctx context.Context, in *api.CreateConnectionInp
 	row := store.EventConnection{Account: c.Account, Region: c.Region, Name: in.Name, ID: auth.NewUUID(), Doc: string(doc)}
 	out := &api.CreateConnectionOutput{ConnectionArn: connectionARN(c.Account, c.Region, row.Name+"/"+row.ID), ConnectionState: authorised}
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		n, err := tx.CountEventConnections(ctx, c.Account, c.Region)
 		if err != nil {
 			return err

@@ -124,6 +124,9 @@ func (r *Room) CreateApiDestination(ctx context.Context, in *api.CreateApiDestin
 	row := store.EventDestination{Account: c.Account, Region: c.Region, Name: in.Name, ID: auth.NewUUID(), Doc: string(text)}
 	out := &api.CreateApiDestinationOutput{ApiDestinationArn: destinationARN(c.Account, c.Region, row.Name+"/"+row.ID)}
 	return out, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil {
+			return err
+		}
 		n, err := tx.CountEventDestinations(ctx, c.Account, c.Region)
 		if err != nil {
 			return err

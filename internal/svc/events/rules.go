@@ -56,6 +56,9 @@ func (r *Room) PutRule(ctx context.Context, in *api.PutRuleInput) (*api.PutRuleO
 		}
 		row, doc, err := p.locked(ctx, tx)
 		if fault.Code(err) != "" {
+			if err := tx.LockAccount(ctx, p.Account); err != nil {
+				return err
+			}
 			there, err := tx.ListEventRules(ctx, p.Account, p.Region, p.bus, "", store.Keyset{Limit: maxRules})
 			if err != nil {
 				return err
