@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "deployed by $DEPLOYMENT_ID of $APPLICATION_NAME"
