@@ -133,3 +133,26 @@ func TestUnpackBundleRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// P-26, hostile: any bytes are a bundle whose files lie in the folder, or an error that leaves nothing behind.
+func FuzzUnpackBundle(f *testing.F) {
+	var t testing.T
+	for _, seed := range [][]byte{
+		packed(&t, false, tar.Header{Name: "a/b", Linkname: "x"}, tar.Header{Typeflag: tar.TypeLink, Name: "c", Linkname: "a/b"}, tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "a"}),
+		packed(&t, true, tar.Header{Name: "../x", Linkname: "x"}),
+		build(&t, item{"a/b", "x", 0o644}, item{"l", "a", fs.ModeSymlink | 0o777}),
+	} {
+		for _, kind := range []string{"zip", "tar"} {
+			f.Add(kind, seed)
+		}
+	}
+	small := artifact.Limits{Entries: 50, Bytes: 1 << 20, Ratio: 100}
+	f.Fuzz(func(t *testing.T, kind string, data []byte) {
+		parent := t.TempDir()
+		err := unpackBundle(t, kind, data, filepath.Join(parent, "in"), small)
+		entries, _ := os.ReadDir(parent)
+		if err != nil && len(entries) != 0 || err == nil && (len(entries) != 1 || entries[0].Name() != "in") {
+			t.Fatal(entries, err)
+		}
+	})
+}

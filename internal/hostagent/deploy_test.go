@@ -34,7 +34,7 @@ func TestDeployment(t *testing.T) {
   - {source: site, destination: HOST/www/site}
 permissions:
   - {object: HOST/www, pattern: "**", except: [], mode: 640, type: [file], owner: "` + me.Username + `"}
-  - {object: HOST/etc/app.ini, mode: 4600}
+  - {object: HOST/etc/app.ini, mode: 4700, owner: "` + me.Username + `"}
   - {object: HOST/www, mode: 711, type: [directory]}
 hooks:
   ApplicationStop: [{location: say.sh}]
@@ -75,7 +75,7 @@ hooks:
 		t.Errorf("www: %q", got)
 	}
 	for file, mode := range map[string]os.FileMode{
-		"all/say.sh": 0o755, "all/conf/app.ini": 0o644, "etc/app.ini": 0o600 | os.ModeSetuid, "www/site/index.html": 0o640, "www/site/a": 0o711 | os.ModeDir, "www": 0o755 | os.ModeDir,
+		"all/say.sh": 0o755, "all/conf/app.ini": 0o644, "etc/app.ini": 0o700 | os.ModeSetuid, "www/site/index.html": 0o640, "www/site/a": 0o711 | os.ModeDir, "www": 0o755 | os.ModeDir,
 	} {
 		if info, err := os.Stat(s.path(file)); err != nil || info.Mode() != mode {
 			t.Errorf("%s: %v, %v", file, info.Mode(), err)
