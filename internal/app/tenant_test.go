@@ -185,7 +185,7 @@ func (n *tenant) furnish() {
 
 	for category, artifacts := range map[string][2]int{"Source": {0, 1}, "Build": {1, 0}} {
 		n.do("codepipeline", "CreateCustomActionType", object{"category": category, "provider": "tenant-type", "version": "1",
-			"configurationProperties": []any{object{"name": "Password", "required": true, "key": true, "secret": true}, object{"name": "Plain", "required": false, "key": false, "secret": false, "queryable": false}},
+			"configurationProperties": []any{object{"name": "Password", "required": true, "key": true, "secret": true}, object{"name": "Plain", "required": true, "key": true, "secret": false, "queryable": true}},
 			"inputArtifactDetails":    object{"minimumCount": artifacts[0], "maximumCount": artifacts[0]}, "outputArtifactDetails": object{"minimumCount": artifacts[1], "maximumCount": artifacts[1]}})
 	}
 	custom := func(category, artifacts string) object {
@@ -200,7 +200,7 @@ func (n *tenant) furnish() {
 		"outputArtifacts": []any{object{"name": "out"}}}}}
 	n.do("codepipeline", "CreatePipeline", object{"pipeline": object{"name": "tenant-github", "roleArn": role, "artifactStore": store, "stages": []any{github, custom("Build", "inputArtifacts")}}})
 	n.do("codepipeline", "StartPipelineExecution", object{"name": "tenant-pipeline"})
-	made = n.do("codepipeline", "PollForJobs", object{"actionTypeId": object{"category": "Source", "owner": "Custom", "provider": "tenant-type", "version": "1"}})
+	made = n.do("codepipeline", "PollForJobs", object{"actionTypeId": object{"category": "Source", "owner": "Custom", "provider": "tenant-type", "version": "1"}, "queryParam": object{"Plain": inner}})
 	n.secrets["key of a job"], n.secrets["token of a job"] = n.member(made, "secretAccessKey"), n.member(made, "sessionToken")
 	n.right["codepipeline.jobid"], n.right["codepipeline.nonce"] = n.member(made, "id"), n.member(made, "nonce")
 	n.do("codepipeline", "PutWebhook", object{"webhook": object{"name": "tenant-webhook", "targetPipeline": "tenant-github", "targetAction": "Act", "filters": []any{object{"jsonPath": "$.ref"}},

@@ -293,6 +293,18 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// W-4: a text that no database keeps is the request's fault, wherever in it it was hidden.
+func TestText(t *testing.T) {
+	t.Parallel()
+	d := newDoor(pipelines{get: func(context.Context, *codepipeline.GetPipelineInput) (*codepipeline.GetPipelineOutput, error) {
+		return nil, fmt.Errorf("secret detail: %w", fault.ErrText)
+	}})
+	r := ask(t, d, target+"GetPipeline\nAuthorization: "+signed("codepipeline")+"\n\n{\"name\":\"p\"}")
+	if body := bodyOf(t, r); r.StatusCode != 400 || body != `{"__type":"ValidationException","message":"The request has a text with a NUL, or one that is not UTF-8"}` {
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	d := newDoor(pipelines{}, func(c *awswire.Config) {

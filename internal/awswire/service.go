@@ -279,6 +279,9 @@ func (x *exchange) refuse(err error) {
 	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		x.Log.ErrorContext(x.r.Context(), "nothing can be stored", "requestId", x.id, "error", err)
 		x.writeError("ServiceUnavailable", fault.FullText, http.StatusServiceUnavailable)
+	case errors.Is(err, fault.ErrText) && x.route.service != nil:
+		// Members are checked where their rules are; what is left stands in tokens and markers.
+		x.writeError(cmp.Or(x.route.service.ValidationCode, "ValidationException"), "The request has a text with a NUL, or one that is not UTF-8", 0)
 	default:
 		x.Log.ErrorContext(x.r.Context(), "internal failure", "requestId", x.id, "service", x.route.serviceName(),
 			"operation", x.route.opName(), "error", err)

@@ -35,6 +35,10 @@ var ErrFull = errors.New("nothing can be stored")
 const FullText = "The server cannot store anything at the moment: its disk is full, or its database is read-only. " +
 	"Nothing was changed. What is stored can be read; make the call again when there is space."
 
+// ErrText is in the chain of an internal error when a request holds a text that no database can
+// keep or compare: with a NUL, or not in UTF-8. The door answers it as a request that is not valid.
+var ErrText = errors.New("text with a NUL or not in UTF-8")
+
 // Code gives the code of the fault in err's chain, or "" if there is none.
 func Code(err error) string {
 	var e *Error

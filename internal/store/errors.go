@@ -22,7 +22,7 @@ var (
 	ErrFull = fmt.Errorf("store: the database cannot be written to: %w", fault.ErrFull)
 	// ErrText says that a text holds a NUL or is not UTF-8, which PostgreSQL cannot keep;
 	// SQLite could, and must not differ.
-	ErrText = errors.New("store: text with a NUL or not in UTF-8")
+	ErrText = fmt.Errorf("store: %w", fault.ErrText)
 	// ErrClosed says that the DB was closed.
 	ErrClosed = errors.New("store: closed")
 )
