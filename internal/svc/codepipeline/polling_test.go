@@ -1,11 +1,14 @@
 package codepipeline
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	api "penstock/internal/api/codepipeline"
+	"penstock/internal/conductor"
+	"penstock/internal/pipeline"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 )
@@ -47,5 +50,18 @@ func TestPollingDisabledAt(t *testing.T) {
 	must(w, 0, err)
 	if at := disabled("polled"); at != nil {
 		t.Errorf("after an update: %v", at)
+	}
+}
+
+// S-71: there may be more than 300 pipelines that are set to polling.
+func TestManyPolledPipelines(t *testing.T) {
+	t.Parallel()
+	w := assemble(t, storetest.SQLite(t), conductor.Config{}, pipeline.Limits{})
+	w.workerType()
+	for n := range 301 {
+		d := definition(fmt.Sprint("p", n))
+		d.Stages[0].Actions[0] = api.ActionDeclaration{Name: "Get", ActionTypeId: &api.ActionTypeId{Category: "Source", Owner: "AWS", Provider: "S3", Version: "1"}, Namespace: "src",
+			Configuration: map[string]string{"S3Bucket": "b", "S3ObjectKey": "k", "PollForSourceChanges": "true"}, OutputArtifacts: []api.OutputArtifact{{Name: "code"}}}
+		must(w, 0, drop(w.CreatePipeline(w.ctx, &api.CreatePipelineInput{Pipeline: d})))
 	}
 }
