@@ -163,8 +163,8 @@ type CodeDeployTarget struct {
 	Doc        string
 }
 
-// TopicCommands is woken when an instance may be given a command, or something is due earlier
-// than it was.
+// TopicCommands is woken when an instance may be given a command; only then is something due
+// earlier than it was.
 const TopicCommands = "codedeploy"
 
 const targetColumns = `account, region, deployment, instance, status, offer, due, doc`
@@ -177,9 +177,8 @@ func scanTarget(rows *sql.Rows) (CodeDeployTarget, error) {
 	return t, err
 }
 
-// AddCodeDeployTarget adds a target of a new deployment.
+// AddCodeDeployTarget adds a target of a new deployment, which is offered nothing yet.
 func (tx *Tx) AddCodeDeployTarget(ctx context.Context, t CodeDeployTarget) error {
-	tx.Wake(TopicCommands)
 	_, err := tx.exec(ctx, `INSERT INTO codedeploy_target (`+targetColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		t.Account, t.Region, t.Deployment, t.Instance, t.Status, micros(t.Offer), micros(t.Due), t.Doc)
 	return err
@@ -187,7 +186,9 @@ func (tx *Tx) AddCodeDeployTarget(ctx context.Context, t CodeDeployTarget) error
 
 // SetCodeDeployTarget replaces what changes of a target.
 func (tx *Tx) SetCodeDeployTarget(ctx context.Context, t CodeDeployTarget) error {
-	tx.Wake(TopicCommands)
+	if !t.Offer.IsZero() {
+		tx.Wake(TopicCommands)
+	}
 	n, err := tx.exec(ctx, `UPDATE codedeploy_target SET status = $5, offer = $6, due = $7, doc = $8
 		WHERE account = $1 AND region = $2 AND deployment = $3 AND instance = $4`,
 		t.Account, t.Region, t.Deployment, t.Instance, t.Status, micros(t.Offer), micros(t.Due), t.Doc)
