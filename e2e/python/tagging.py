@@ -26,11 +26,14 @@ cp.tag_resource(resourceArn=f"arn:aws:codepipeline:{REGION}:{ACCOUNT}:actiontype
 hook = cp.put_webhook(webhook={"name": "tagged", "targetPipeline": "tagged", "targetAction": "Fetch", "filters": [], "authentication": "UNAUTHENTICATED",
                                "authenticationConfiguration": {}}, tags=lower)["webhook"]["arn"]
 trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
-                                                 "Principal": {"Service": ["codebuild.amazonaws.com", "lambda.amazonaws.com"], "AWS": ACCOUNT}}]}
+                                                 "Principal": {"Service": ["codebuild.amazonaws.com", "codedeploy.amazonaws.com", "lambda.amazonaws.com"], "AWS": ACCOUNT}}]}
 service = iam.create_role(RoleName="tagged", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 project = client("codebuild").create_project(
     name="tagged", source={"type": "NO_SOURCE", "buildspec": "version: 0.2"}, artifacts={"type": "NO_ARTIFACTS"}, serviceRole=service, tags=lower,
     environment={"type": "LINUX_CONTAINER", "image": "any", "computeType": "BUILD_GENERAL1_SMALL"})["project"]["arn"]
+deploy = client("codedeploy")
+deploy.create_application(applicationName="tagged", tags=team)
+deploy.create_deployment_group(applicationName="tagged", deploymentGroupName="group", serviceRoleArn=service, tags=team)
 repository = client("codecommit").create_repository(repositoryName="tagged", tags={"team": "web"})["repositoryMetadata"]["Arn"]
 connection = client("codeconnections").create_connection(ConnectionName="tagged", ProviderType="GitHub", Tags=team)["ConnectionArn"]
 events = client("events")
@@ -56,7 +59,7 @@ notification = client("codestar-notifications").create_notification_rule(
 here = f"{REGION}:{ACCOUNT}"
 everything = {
     f"arn:aws:codepipeline:{here}:tagged", f"arn:aws:codepipeline:{here}:actiontype:Custom/Build/Tags/1", hook, project, repository, connection, rule, bus, function,
-    f"arn:aws:logs:{here}:log-group:tagged", secret, topic, f"arn:aws:ssm:{here}:parameter/tagged/deep", f"arn:aws:ssm:{here}:parameter/alone",
+    f"arn:aws:codedeploy:{here}:application:tagged", f"arn:aws:codedeploy:{here}:deploymentgroup:tagged/group", f"arn:aws:logs:{here}:log-group:tagged", secret, topic, f"arn:aws:ssm:{here}:parameter/tagged/deep", f"arn:aws:ssm:{here}:parameter/alone",
     f"arn:aws:ssm:{here}:parameter/tagged", f"arn:aws:s3:::{BUCKET}", f"arn:aws:cloudwatch:{here}:alarm:tagged", notification}
 
 mine = found(TagFilters=[{"Key": "team", "Values": ["web", "other"]}])
