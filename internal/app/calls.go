@@ -20,6 +20,7 @@ import (
 	"penstock/internal/svc/cloudwatch"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/notifications"
+	"penstock/internal/svc/sns"
 )
 
 // pipelineService is the principal that assumes pipelines' roles (S-8).
@@ -100,6 +101,13 @@ func (c *calls) forNotification(account, region, rule, topic string) aws.Config 
 func (c *calls) forAlarm(account, region, alarm, topic string) aws.Config {
 	return c.config(region, auth.MintInput{Account: account, Service: cloudwatch.Principal, SessionName: "alarms", InvokedBy: cloudwatch.Principal,
 		Source: alarm, Policies: []string{document([]statement{{"Allow", []string{"sns:Publish"}, []string{topic}}})}})
+}
+
+// forTopic is config for invoking a function that subscribes to a topic, as the service itself: the
+// function's policy says whether it may.
+func (c *calls) forTopic(account, region, topic, function string) aws.Config {
+	return c.config(region, auth.MintInput{Account: account, Service: sns.Principal, SessionName: "topics", InvokedBy: sns.Principal,
+		Source: topic, Policies: []string{document([]statement{{"Allow", []string{"lambda:InvokeFunction"}, []string{function}}})}})
 }
 
 // forJob makes what a provider may use for a job: the action's role, which is assumed

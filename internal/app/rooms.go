@@ -92,7 +92,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		cloudwatch:    cloudwatch.New(cloudwatch.Deps{DB: a.db, AWS: a.calls.forAlarm, Log: a.log}),
 		events:        events.New(events.Deps{DB: a.db, AWS: a.calls.forEvent, Allowed: a.calls.allowed, Private: a.cfg.AllowPrivateTargets == "true", Log: a.log}),
 		notifications: notifications.New(notifications.Deps{DB: a.db, AWS: a.calls.forNotification, Log: a.log}),
-		sns:           sns.New(sns.Deps{DB: a.db, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Mail: mailer, Log: a.log}),
+		sns:           sns.New(sns.Deps{DB: a.db, AWS: a.calls.forTopic, PublicURL: a.URL, Private: a.cfg.AllowPrivateTargets == "true", Mail: mailer, Log: a.log}),
 	}
 	if r.cloudtrail, err = a.newCloudTrail(ctx); err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ var layers = []layer{
 	{"internal/svc/events", "api api/$ courier cron egress pattern store auth fault", "sdk"},
 	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
 	{"internal/svc/tagging", "api api/resourcegroupstaggingapi store auth fault", ""},
-	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", ""},
+	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", "sdk"},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
 	{"internal/console", "auth fault", "sdk"},
 	{"internal/console/*", "console auth fault", "sdk"},

@@ -23,8 +23,11 @@ const deadline = 15 * time.Second
 
 // hostOf is what endpoints share that are slow together: a host, or the mail server.
 func hostOf(protocol, endpoint string) string {
-	if isMail(protocol) {
+	switch {
+	case isMail(protocol):
 		return "smtp"
+	case protocol == toFunction:
+		return protocol
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -92,6 +95,12 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	if isMail(doc.Protocol) {
 		if err := r.mail(ctx, &m, s, doc, about); err != nil {
 			return later{err, delivery{retries: mailed}}
+		}
+		return nil
+	}
+	if doc.Protocol == toFunction {
+		if err := r.tell(ctx, &m, s, about); err != nil {
+			return later{err, delivery{retries: invoked}}
 		}
 		return nil
 	}

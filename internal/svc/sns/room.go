@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"penstock/internal/api"
 	wire "penstock/internal/api/sns"
 	"penstock/internal/auth"
@@ -44,6 +46,8 @@ type Deps struct {
 	PublicURL func() string
 	// Private lets endpoints be on this machine and in private networks.
 	Private bool
+	// AWS gives the configuration for invoking a function as this service, for a topic.
+	AWS func(account, region, topic, function string) aws.Config
 	// Mail sends to mailboxes; nil refuses their subscriptions.
 	Mail *Mailer
 	Log  *slog.Logger

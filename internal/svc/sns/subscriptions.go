@@ -81,7 +81,7 @@ func opened(s store.Subscription, err error) (store.Subscription, subscriptionDo
 }
 
 // checkEndpoint looks at an endpoint: a URL of the protocol.
-func (r *Room) checkEndpoint(protocol, endpoint string) error {
+func (r *Room) checkEndpoint(c auth.Caller, protocol, endpoint string) error {
 	switch protocol {
 	case "http", "https":
 	case "email", "email-json":
@@ -92,8 +92,13 @@ func (r *Room) checkEndpoint(protocol, endpoint string) error {
 			return invalid("Email address")
 		}
 		return nil
-	case "sqs", "sms", "lambda", "application", "firehose":
-		return invalid("Protocol: this server does not deliver to %s; it delivers to http and https", protocol)
+	case toFunction:
+		if of := functionForm().FindStringSubmatch(endpoint); of == nil || of[1] != c.Region || of[2] != c.Account {
+			return invalid("Endpoint: it is not the ARN of a function of the account %s in %s", c.Account, c.Region)
+		}
+		return nil
+	case "sqs", "sms", "application", "firehose":
+		return invalid("Protocol: this server does not deliver to %s; it delivers to http, https and lambda", protocol)
 	default:
 		return invalid("Amazon SNS does not support this protocol string: %s", protocol)
 	}
@@ -172,11 +177,12 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkEndpoint(in.Protocol, in.Endpoint); err != nil {
+	c := auth.From(ctx)
+	if err := r.checkEndpoint(c, in.Protocol, in.Endpoint); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"RawMessageDelivery", "DeliveryPolicy"} {
-		if isMail(in.Protocol) && in.Attributes[name] != "" && in.Attributes[name] != "false" {
+		if isHTTP := !isMail(in.Protocol) && in.Protocol != toFunction; !isHTTP && in.Attributes[name] != "" && in.Attributes[name] != "false" {
 			return nil, invalid("Attributes Reason: Delivery protocol [%s] does not support %s.", in.Protocol, name)
 		}
 	}
@@ -194,7 +200,6 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 			return nil, err
 		}
 	}
-	c := auth.From(ctx)
 	answer := ""
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		answer = "pending confirmation"
@@ -226,6 +231,11 @@ func (r *Room) Subscribe(ctx context.Context, in *wire.SubscribeInput) (*wire.Su
 				answer = subscriptionARN(s)
 			}
 			return nil // a mailbox is not filled with questions
+		}
+		if in.Protocol == toFunction { // its policy says whether it wants them, each time
+			s.Confirmed = true
+			answer = subscriptionARN(s)
+			return put(ctx, tx, s, subscriptionDoc{Protocol: in.Protocol, Principal: c.ARN, Asked: tx.Now(), Attributes: attributes, Authenticated: true, Locked: true})
 		}
 		doc = subscriptionDoc{Protocol: in.Protocol, Principal: c.ARN, Token: newToken(s.ID), Asked: tx.Now(), Attributes: attributes}
 		if in.ReturnSubscriptionArn != nil && *in.ReturnSubscriptionArn {
@@ -413,7 +423,7 @@ func (r *Room) SetSubscriptionAttributes(ctx context.Context, in *wire.SetSubscr
 		if err != nil {
 			return err
 		}
-		if name := in.AttributeName; isMail(doc.Protocol) && (name == "DeliveryPolicy" || name == "RawMessageDelivery") && in.AttributeValue != "" && in.AttributeValue != "false" {
+		if name := in.AttributeName; (isMail(doc.Protocol) || doc.Protocol == toFunction) && (name == "DeliveryPolicy" || name == "RawMessageDelivery") && in.AttributeValue != "" && in.AttributeValue != "false" {
 			return invalid("Attributes Reason: Delivery protocol [%s] does not support %s.", doc.Protocol, name)
 		}
 		if doc.Attributes == nil {
