@@ -105,7 +105,12 @@ func (c *changes) watched(ctx context.Context) error {
 // changed starts each pipeline that watches the resource, and what of it, if its revision
 // is another than the one seen last.
 func (c *changes) changed(ctx context.Context, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
-	watching, err := c.pipelines(ctx, resource, detail)
+	// Most looks end in this read: there is one at every object after a start, and they must
+	// not hold up those who write.
+	watching, err := c.pipelines(ctx, resource, detail, func(tx *store.Tx, s store.Source) (bool, error) {
+		found, err := now(ctx, tx, s)
+		return found != "" && found != s.Seen, err
+	})
 	if err != nil {
 		return err
 	}
@@ -123,16 +128,25 @@ func (c *changes) changed(ctx context.Context, resource, detail string, now func
 	return nil
 }
 
-func (c *changes) pipelines(ctx context.Context, resource, detail string) (ids []string, err error) {
+// pipelines lists those with a source action that watches the resource and is wanted.
+func (c *changes) pipelines(ctx context.Context, resource, detail string, wanted func(*store.Tx, store.Source) (bool, error)) (ids []string, err error) {
 	err = c.db.View(ctx, func(tx *store.Tx) error {
 		ids = nil
 		list, err := tx.SourcesOf(ctx, resource)
+		if err != nil {
+			return err
+		}
 		for _, s := range list { // in order of the pipeline
-			if s.Detail == detail && (len(ids) == 0 || ids[len(ids)-1] != s.PipelineID) {
+			if s.Detail != detail || len(ids) > 0 && ids[len(ids)-1] == s.PipelineID {
+				continue
+			}
+			if ok, err := wanted(tx, s); err != nil {
+				return err
+			} else if ok {
 				ids = append(ids, s.PipelineID)
 			}
 		}
-		return err
+		return nil
 	})
 	return ids, err
 }

@@ -51,8 +51,12 @@ func TestChanges(t *testing.T) {
 			}
 			return e.Trigger.Type + " " + e.Trigger.Detail
 		}
+		before := db.Stats().Updates
 		if got := change("v1"); got != "CreatePipeline me" {
 			t.Errorf("nothing has changed: %s", got)
+		}
+		if n := db.Stats().Updates - before; n != 1 { // that of Wakeup
+			t.Errorf("looking at what has not changed took %d transactions that write", n-1)
 		}
 		if got := change("v2"); got != "PollForSourceChanges Object" {
 			t.Errorf("a change: %s", got)

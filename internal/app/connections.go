@@ -52,7 +52,7 @@ func (c *changes) gitEvent(ctx context.Context, delivery string, files codeconne
 // happened is gitEvent with the way to tell whether the event is new to a pipeline; what claim
 // writes is kept if the pipeline is started.
 func (c *changes) happened(ctx context.Context, files codeconnections.Files, e pipeline.GitEvent, claim func(ctx context.Context, tx *store.Tx, pipelineID string) (bool, error)) ([]string, error) {
-	watching, err := c.pipelines(ctx, e.Connection, e.Repository)
+	watching, err := c.pipelines(ctx, e.Connection, e.Repository, func(*store.Tx, store.Source) (bool, error) { return true, nil })
 	if err != nil || len(watching) == 0 {
 		return nil, err
 	}
