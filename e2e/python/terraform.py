@@ -143,3 +143,16 @@ control.tag_resource(AccountId=ACCOUNT, ResourceArn=bucket, Tags=[{"Key": "team"
 assert control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=bucket)["Tags"] == [{"Key": "team", "Value": "green"}]
 control.untag_resource(AccountId=ACCOUNT, ResourceArn=bucket, TagKeys=["team"])
 assert control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=bucket)["Tags"] == []
+
+# A service-linked role, which aws_iam_service_linked_role makes and deletes (N-2)
+iam = client("iam")
+linked = iam.create_service_linked_role(AWSServiceName="codestar-notifications.amazonaws.com", Description="of the tests")["Role"]
+assert linked["Path"] == "/aws-service-role/codestar-notifications.amazonaws.com/" and linked["RoleName"] == "AWSServiceRoleForCodeStarNotifications", linked
+try:
+    iam.delete_role(RoleName=linked["RoleName"])
+    raise AssertionError("deleted like another role")
+except iam.exceptions.UnmodifiableEntityException:
+    pass
+task = iam.delete_service_linked_role(RoleName=linked["RoleName"])["DeletionTaskId"]
+assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"] == "SUCCEEDED"
+assert client("codebuild").list_curated_environment_images()["platforms"] == []

@@ -312,6 +312,15 @@ func TestProjectsAndLists(t *testing.T) {
 		if _, err := b.room.ListProjects(b.ctx, &api.ListProjectsInput{NextToken: "x"}); fault.Code(err) != "InvalidInputException" {
 			t.Error(err)
 		}
+		if _, err := b.room.InvalidateProjectCache(b.ctx, &api.InvalidateProjectCacheInput{ProjectName: "p"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.room.InvalidateProjectCache(b.ctx, &api.InvalidateProjectCacheInput{ProjectName: "none"}); fault.Code(err) != "ResourceNotFoundException" {
+			t.Error(err)
+		}
+		if out, err := b.room.ListCuratedEnvironmentImages(b.ctx, &api.ListCuratedEnvironmentImagesInput{}); err != nil || out.Platforms == nil || len(out.Platforms) > 0 {
+			t.Error(out, err)
+		}
 		b.room.DeleteProject(b.ctx, &api.DeleteProjectInput{Name: "p"})
 		if out, err := b.room.BatchGetProjects(b.ctx, &api.BatchGetProjectsInput{Names: []string{"p"}}); err != nil || len(out.ProjectsNotFound) != 1 {
 			t.Error(out, err)

@@ -347,3 +347,25 @@ func (r *Room) ListProjects(ctx context.Context, in *api.ListProjectsInput) (*ap
 	}
 	return out, err
 }
+
+// InvalidateProjectCache implements the API. Builds keep nothing for the next ones here, so there
+// is nothing to forget but the question whether the project is there.
+func (r *Room) InvalidateProjectCache(ctx context.Context, in *api.InvalidateProjectCacheInput) (*api.InvalidateProjectCacheOutput, error) {
+	c, err := check(ctx, "InvalidateProjectCache", in.ProjectName)
+	if err != nil {
+		return nil, err
+	}
+	return &api.InvalidateProjectCacheOutput{}, r.deps.DB.View(ctx, func(tx *store.Tx) error {
+		_, err := project(ctx, tx, c, in.ProjectName)
+		return err
+	})
+}
+
+// ListCuratedEnvironmentImages implements the API: builds are processes of this machine, and no
+// image is better than another.
+func (r *Room) ListCuratedEnvironmentImages(ctx context.Context, _ *api.ListCuratedEnvironmentImagesInput) (*api.ListCuratedEnvironmentImagesOutput, error) {
+	if err := auth.Check(ctx, "codebuild:ListCuratedEnvironmentImages", "*"); err != nil {
+		return nil, err
+	}
+	return &api.ListCuratedEnvironmentImagesOutput{Platforms: []api.EnvironmentPlatform{}}, nil
+}

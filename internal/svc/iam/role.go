@@ -32,6 +32,9 @@ func (m *Room) CreateRole(ctx context.Context, in *iam.CreateRoleInput) (*iam.Cr
 	if err := noBoundary(in.PermissionsBoundary); err != nil {
 		return nil, err
 	}
+	if isLinked(r.Path) {
+		return nil, fault.New("ValidationError", "The path %s is for the roles that CreateServiceLinkedRole makes.", linkedPath)
+	}
 	if err := checkTrust(r.Trust); err != nil {
 		return nil, err
 	}

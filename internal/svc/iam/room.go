@@ -130,6 +130,9 @@ func (m *Room) change(ctx context.Context, kind, name, action string, f func(tx 
 			return err
 		}
 		now, err := load(ctx, tx, kind, s.Account, s.Name)
+		if err == nil && isLinked(now.path) && unmodifiable[action] {
+			err = fault.New("UnmodifiableEntity", "Cannot perform the operation on the protected role '%s' - this role is only modifiable by AWS", now.Name)
+		}
 		if err != nil {
 			return err
 		}

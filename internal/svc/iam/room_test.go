@@ -367,6 +367,7 @@ func TestEveryOperationAsks(t *testing.T) {
 		"PolicyDocument": {doc}, "AssumeRolePolicyDocument": {trust}, "AccessKeyId": {"AKIAAAAAAAAAAAAAAAAA"}, "Status": {"Active"}, "Description": {"d"},
 		"Tags.member.1.Key": {"k"}, "Tags.member.1.Value": {"v"}, "TagKeys.member.1": {"k"},
 		"ServiceName": {"codepipeline.amazonaws.com"}, "ServiceSpecificCredentialId": {"ACCAAAAAAAAAAAAAAAAA"},
+		"AWSServiceName": {"ssm.amazonaws.com"}, "DeletionTaskId": {"task/aws-service-role/ssm.amazonaws.com/AWSServiceRoleForAmazonSSM/x"},
 	}
 	asked := 0
 	for name, op := range svc.Operations {
@@ -379,7 +380,7 @@ func TestEveryOperationAsks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if asked != 54 {
+	if asked != 57 {
 		t.Errorf("%d operations asked", asked)
 	}
 }
