@@ -14,6 +14,7 @@ import (
 
 	"penstock/internal/app"
 	"penstock/internal/audit"
+	"penstock/internal/watch"
 )
 
 func newAudit() *cobra.Command {
@@ -136,7 +137,7 @@ func (c *client) verifyLog(log *app.AuditLog, trusted []string, known map[string
 		switch {
 		case *c.json:
 		case r.Error != "":
-			fmt.Fprintln(os.Stderr, strings.TrimSpace("penstock: audit log "+r.Account)+": "+r.Error)
+			fmt.Fprintln(os.Stderr, strings.TrimSpace("penstock: audit log "+r.Account)+": "+watch.Clean(r.Error))
 		case r.Records == 0:
 			fmt.Fprintf(c.out, "account %s: no sealed records yet\n", r.Account)
 		default:

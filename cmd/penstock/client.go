@@ -36,7 +36,7 @@ func newClient(cmd *cobra.Command) *client {
 		data:   dataFlag(cmd),
 		region: cmd.Flags().String("region", "", "AWS Region, if it is another than the server's or the environment's"),
 		json:   cmd.Flags().Bool("json", false, "print JSON"),
-		out:    os.Stdout,
+		out:    plain{os.Stdout},
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *client) print(v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(c.out, string(text))
+	_, err = fmt.Fprintln(spelled{c.out}, string(text))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -172,7 +173,11 @@ comment at its place and a line on standard error.`,
 		for _, note := range notes {
 			fmt.Fprintln(os.Stderr, "penstock: "+watch.Clean(note))
 		}
-		_, err = c.out.Write(text)
+		if json.Valid(text) {
+			_, err = spelled{os.Stdout}.Write(text)
+		} else { // has control characters only where its form spells them
+			_, err = os.Stdout.Write(text)
+		}
 		return err
 	}
 	return cmd

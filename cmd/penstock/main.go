@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"penstock/internal/watch"
 )
 
 // version is stamped by the build.
@@ -43,7 +45,7 @@ func run(ctx context.Context, args []string) int {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	}
-	fmt.Fprintln(os.Stderr, "penstock: "+explain(err))
+	fmt.Fprintln(os.Stderr, "penstock: "+watch.Clean(explain(err)))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -46,7 +46,7 @@ func (c *client) follow(ctx context.Context, api *watch.Client, name, id string,
 	show := func(s *watch.Snapshot) {}
 	switch screen := watch.NewScreen(os.Stdout); {
 	case *c.json:
-		lines := json.NewEncoder(c.out)
+		lines := json.NewEncoder(spelled{c.out})
 		p := &watch.Plain{Print: func(change watch.Change) error { return lines.Encode(change) }}
 		show = func(s *watch.Snapshot) { p.Show(ctx, s) }
 	case screen == nil || os.Getenv("TERM") == "dumb":

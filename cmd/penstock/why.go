@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"penstock/internal/app"
+	"penstock/internal/watch"
 )
 
 func newExplain() *cobra.Command {
@@ -39,7 +40,7 @@ func newExplain() *cobra.Command {
 			return c.print(out)
 		}
 		for _, fact := range out.Facts {
-			if _, err := fmt.Fprintln(c.out, fact); err != nil {
+			if _, err := fmt.Fprintln(c.out, watch.Clean(fact)); err != nil {
 				return err
 			}
 		}
