@@ -16,6 +16,7 @@ import (
 	"penstock/internal/store"
 	"penstock/internal/svc/cloudwatch"
 	"penstock/internal/svc/codebuild"
+	"penstock/internal/svc/codedeploy"
 	"penstock/internal/svc/codepipeline"
 	"penstock/internal/svc/sns"
 )
@@ -36,6 +37,8 @@ func (a *App) newKeeper() *retention.Keeper {
 		{Kind: store.CompleteBuilds, Keep: codebuild.KeepBuilds},
 		{Kind: store.MetricData, Keep: cloudwatch.KeepData},
 		{Kind: store.SilentMetrics, Keep: cloudwatch.KeepData},
+		{Kind: store.CompleteTargets, Keep: codedeploy.KeepDeployments},
+		{Kind: store.CompleteDeployments, Keep: codedeploy.KeepDeployments},
 	}})
 }
 

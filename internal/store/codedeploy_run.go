@@ -195,6 +195,12 @@ func (tx *Tx) SetCodeDeployTarget(ctx context.Context, t CodeDeployTarget) error
 	return found(n, err)
 }
 
+// CompleteCodeDeployTargets notes that the deployment of targets has ended now.
+func (tx *Tx) CompleteCodeDeployTargets(ctx context.Context, d CodeDeployDeployment) error {
+	_, err := tx.exec(ctx, `UPDATE codedeploy_target SET completed = $4 WHERE account = $1 AND region = $2 AND deployment = $3`, d.Account, d.Region, d.ID, micros(tx.Now()))
+	return err
+}
+
 // GetCodeDeployTarget finds a target; ErrNotFound if there is none.
 func (tx *Tx) GetCodeDeployTarget(ctx context.Context, account, region, deployment, instance string) (CodeDeployTarget, error) {
 	return first(all(ctx, tx, `SELECT `+targetColumns+` FROM codedeploy_target WHERE account = $1 AND region = $2 AND deployment = $3 AND instance = $4`,

@@ -27,11 +27,15 @@ const (
 	MetricData
 	// SilentMetrics are metrics, by the newest minute they have data of.
 	SilentMetrics
+	// CompleteDeployments are deployments of CodeDeploy that are over, by when they ended.
+	CompleteDeployments
+	// CompleteTargets are the targets of such deployments.
+	CompleteTargets
 )
 
 // String names the kind in logs.
 func (p Perishable) String() string {
-	return [...]string{"ended jobs", "start tokens", "webhook deliveries", "source revisions", "pending subscriptions", "builds", "metric data", "metrics"}[p]
+	return [...]string{"ended jobs", "start tokens", "webhook deliveries", "source revisions", "pending subscriptions", "builds", "metric data", "metrics", "deployments", "targets of deployments"}[p]
 }
 
 // Perish removes up to limit of the oldest rows of a kind that are from before the time, and
@@ -56,6 +60,11 @@ func (tx *Tx) Perish(ctx context.Context, kind Perishable, before time.Time, lim
 		query, from = `DELETE FROM metric_minute WHERE (metric, minute, unit) IN (SELECT metric, minute, unit FROM metric_minute WHERE minute < $1 ORDER BY minute LIMIT $2)`, MinuteOf(before)
 	case SilentMetrics:
 		query, from = `DELETE FROM metric WHERE id IN (SELECT id FROM metric WHERE seen < $1 ORDER BY seen LIMIT $2)`, MinuteOf(before)
+	case CompleteDeployments:
+		query = `DELETE FROM codedeploy_deployment WHERE (account, region, id) IN (SELECT account, region, id FROM codedeploy_deployment WHERE completed > 0 AND completed < $1 ORDER BY completed LIMIT $2)`
+	case CompleteTargets:
+		query = `DELETE FROM codedeploy_target WHERE (account, region, deployment, instance) IN
+			(SELECT account, region, deployment, instance FROM codedeploy_target WHERE completed > 0 AND completed < $1 ORDER BY completed LIMIT $2)`
 	default:
 		return 0, fmt.Errorf("store: unknown kind of rows %d", int(kind))
 	}

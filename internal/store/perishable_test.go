@@ -48,14 +48,23 @@ func TestPerish(t *testing.T) {
 				_, err := tx.AddMetric(ctx, store.Metric{Name: id}, store.MinuteOf(tx.Now()))
 				return err
 			}},
+			store.CompleteDeployments: {"codedeploy_deployment", func(ctx context.Context, tx *store.Tx, id string) error {
+				_, err := tx.AddCodeDeployDeployment(ctx, store.CodeDeployDeployment{Account: "1", Region: "r", ID: id, Completed: tx.Now(), Doc: "{}"})
+				return err
+			}},
+			store.CompleteTargets: {"codedeploy_target", func(ctx context.Context, tx *store.Tx, id string) error {
+				return errors.Join(tx.AddCodeDeployTarget(ctx, store.CodeDeployTarget{Account: "1", Region: "r", Deployment: id, Instance: "i", Doc: "{}"}),
+					tx.CompleteCodeDeployTargets(ctx, store.CodeDeployDeployment{Account: "1", Region: "r", ID: id}))
+			}},
 		}
 		// What must stay whatever its age.
 		inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
 			return errors.Join(tx.InsertJob(ctx, "p", engine.Job{ID: "waits", Type: builtIn}, "", tx.Now()),
 				tx.PutSubscription(ctx, store.Subscription{ID: "wanted", Account: "1", Region: "r", Topic: "t", Asked: tx.Now(), Confirmed: true, Doc: "{}"}),
-				tx.AddCodeBuildBuild(ctx, store.CodeBuildBuild{Account: "1", Region: "r", ID: "runs", Started: tx.Now(), Doc: "{}"}))
+				tx.AddCodeBuildBuild(ctx, store.CodeBuildBuild{Account: "1", Region: "r", ID: "runs", Started: tx.Now(), Doc: "{}"}),
+				tx.AddCodeDeployTarget(ctx, store.CodeDeployTarget{Account: "1", Region: "r", Deployment: "runs", Instance: "i", Doc: "{}"}))
 		})
-		stays := map[store.Perishable]int{store.EndedJobs: 1, store.PendingSubscriptions: 1, store.CompleteBuilds: 1}
+		stays := map[store.Perishable]int{store.EndedJobs: 1, store.PendingSubscriptions: 1, store.CompleteBuilds: 1, store.CompleteTargets: 1}
 		for i := range 5 {
 			inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
 				for kind, k := range kinds {

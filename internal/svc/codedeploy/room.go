@@ -25,6 +25,9 @@ import (
 	"penstock/internal/store"
 )
 
+// KeepDeployments is how long a deployment is kept that is over: a year.
+const KeepDeployments = 366 * 24 * time.Hour
+
 // The limits of the service.
 const (
 	maxApplications = 1000 // of an account and Region

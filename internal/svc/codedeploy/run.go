@@ -204,6 +204,9 @@ func (x *run) finish(ctx context.Context, d decision, list []host) error {
 	if d.code != "" {
 		x.Info.ErrorInformation = x.reason(d, list)
 	}
+	if err := x.tx.CompleteCodeDeployTargets(ctx, x.row); err != nil {
+		return err
+	}
 	row, err := x.tx.LockCodeDeployGroupByID(ctx, x.GroupID)
 	if errors.Is(err, store.ErrNotFound) { // deleted meanwhile
 		return cmp.Or(x.save(ctx), x.tell(ctx))
