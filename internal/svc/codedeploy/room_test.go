@@ -2,6 +2,7 @@ package codedeploy
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -353,5 +354,41 @@ func TestPollWaits(t *testing.T) {
 				b.Errorf("%+v", c)
 			}
 		}
+	})
+}
+
+// E.1: instances that report at the same time, to different servers, lose nothing of each other's
+// reports.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(b *bench) {
+		const n = 8
+		var names []string
+		for i := range n {
+			names = append(names, string(rune('a'+i)))
+		}
+		b.register(names...)
+		b.set("CodeDeployDefault.HalfAtATime")
+		id := b.deploy("v1")
+		var all sync.WaitGroup
+		for _, name := range names {
+			r, ctx := b.another(), b.agent(name).ctx
+			b.background(r)
+			all.Go(func() {
+				for did := 0; did < len(lifecycle); did++ {
+					out, err := r.PollHostCommand(ctx, &commands.PollHostCommandInput{HostIdentifier: userOf(name)})
+					if err != nil || out.HostCommand == nil {
+						b.Errorf("%s: %+v %v", name, out, err)
+						return
+					}
+					if _, err := r.PutHostCommandComplete(ctx, &commands.PutHostCommandCompleteInput{HostCommandIdentifier: out.HostCommand.HostCommandIdentifier, CommandStatus: succeeded}); err != nil {
+						b.Errorf("%s: %v", name, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		b.want("all", b.brief(id), "Succeeded a:Succeeded b:Succeeded c:Succeeded d:Succeeded e:Succeeded f:Succeeded g:Succeeded h:Succeeded")
+		b.want("told", b.told(), "START SUCCESS")
 	})
 }
