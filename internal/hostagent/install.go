@@ -121,7 +121,7 @@ func (a *agent) follow(ctx context.Context, root *os.Root, i instruction, cleanu
 		if err := note(i.Destination); err != nil {
 			return err
 		}
-		return copyFile(root, i.bundle, i.Destination)
+		return copyFile(root, i.bundle, i.Destination, note)
 	case "chown":
 		return chown(i.File, i.Owner, i.Group)
 	case "chmod":
@@ -145,35 +145,44 @@ func (a *agent) follow(ctx context.Context, root *os.Root, i instruction, cleanu
 	return fmt.Errorf("unknown instruction %q", i.Type)
 }
 
-// copyFile puts a file or a link of the bundle at a place, with its mode and its time, in one
-// step: what was there is replaced and not written through.
-func copyFile(root *os.Root, source, destination string) (err error) {
-	temporary := filepath.Join(filepath.Dir(destination), ".penstock-"+rand.Text())
-	defer func() {
-		if err != nil {
-			os.Remove(temporary)
+// copyFile puts a file or a link of the bundle at a place, with its mode and its time. What
+// is there already is replaced in one step, and not written through.
+func copyFile(root *os.Root, source, destination string, note func(line string) error) (err error) {
+	at := destination
+	if _, err := os.Lstat(destination); err == nil {
+		at = filepath.Join(filepath.Dir(destination), ".penstock-"+rand.Text())
+		if err := note(at); err != nil {
+			return err
 		}
-	}()
+	}
 	info, err := root.Lstat(source)
 	if err != nil {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := root.Readlink(source)
+		if err == nil {
+			err = os.Symlink(target, at)
+		}
 		if err != nil {
 			return err
 		}
-		if err := os.Symlink(target, temporary); err != nil {
-			return err
-		}
-		return os.Rename(temporary, destination)
+	} else if err := copyData(root, source, info, at); err != nil {
+		return err
 	}
+	if at != destination {
+		return os.Rename(at, destination)
+	}
+	return nil
+}
+
+func copyData(root *os.Root, source string, info fs.FileInfo, destination string) error {
 	from, err := root.Open(source)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	to, err := os.OpenFile(destination, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -181,10 +190,7 @@ func copyFile(root *os.Root, source, destination string) (err error) {
 	if err = errors.Join(err, to.Chmod(info.Mode().Perm()), to.Close()); err != nil {
 		return err
 	}
-	if err := os.Chtimes(temporary, info.ModTime(), info.ModTime()); err != nil {
-		return err
-	}
-	return os.Rename(temporary, destination)
+	return os.Chtimes(destination, info.ModTime(), info.ModTime())
 }
 
 func isLink(path string) bool {

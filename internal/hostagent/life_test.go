@@ -2,8 +2,10 @@ package hostagent
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,6 +207,21 @@ func TestErrors(t *testing.T) {
 	s.specs[execution("d-2")] = envelope{"XML", "<x/>"}
 	s.mu.Unlock()
 	s.fail("d-2", "DownloadBundle", codeUnknown, "", "Unsupported DeploymentSpecification format: XML")
+}
+
+// P-26: a server elsewhere is behind TLS, and the agent knows its authority from SSL_CERT_FILE.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	h := httptest.NewTLSServer(s)
+	t.Cleanup(h.Close)
+	s.url = h.URL
+	authority := filepath.Join(s.dir, "authority.pem")
+	s.write(authority, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})))
+	s.process("SSL_CERT_FILE=" + authority)
+	s.bundle("d-1", map[string]string{"appspec.yml": head})
+	s.deployment("d-1")
+	s.succeed("d-1", "DownloadBundle", "Install")
 }
 
 // P-26: an agent that cannot begin says why.
