@@ -343,6 +343,7 @@ func TestBadBundles(t *testing.T) {
 		"d-missing":    {event: "Install", files: spec("files: [{source: none, destination: HOST/out}]"), words: "is not in the bundle"},
 		"d-two":        {event: "Install", files: spec("files: [{source: f, destination: HOST/out}, {source: f, destination: HOST/out}]"), words: "specifies two source files"},
 		"d-in-the-way": {event: "Install", files: spec("files: [{source: f, destination: HOST/out/f}, {source: f, destination: HOST/out}]"), words: "already exists at the location"},
+		"d-folder":     {event: "Install", files: spec("files: [{source: f, destination: HOST/secret/in}]"), words: "already exists at this location: HOST/secret"},
 		"d-event":      {event: "Install", files: spec("hooks: {Sometimes: [{location: f}]}"), more: func(spec, _ map[string]any) { spec["AllPossibleLifecycleEvents"] = []string{"Install"} }, words: `unknown lifecycle events: ["Sometimes"]`},
 		"d-pattern":    {event: "Install", files: spec("files: [{source: f, destination: HOST/out}]\npermissions: [{object: HOST/out/f, pattern: '*'}]"), words: "invalid pattern (*)"},
 		"d-twice":      {event: "Install", files: spec("files: [{source: f, destination: HOST/out}]\npermissions: [{object: HOST/out/f, mode: 644}, {object: HOST/out, mode: 600}]"), words: "specified more than once"},

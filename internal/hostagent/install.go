@@ -102,7 +102,8 @@ func (a *agent) cleanUp(ctx context.Context, file string) error {
 	return os.Remove(file)
 }
 
-// follow does one step of a plan, and notes what has to be undone for the next deployment.
+// follow does one step of a plan. It notes before what the next deployment will have to undo:
+// an agent may be killed at any time.
 func (a *agent) follow(ctx context.Context, root *os.Root, i instruction, cleanup *os.File) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -113,10 +114,10 @@ func (a *agent) follow(ctx context.Context, root *os.Root, i instruction, cleanu
 	}
 	switch i.Type {
 	case "mkdir":
-		if err := os.Mkdir(i.Directory, 0o755); err != nil {
+		if err := note(i.Directory); err != nil {
 			return err
 		}
-		return note(i.Directory)
+		return os.Mkdir(i.Directory, 0o755)
 	case "copy":
 		if err := note(i.Destination); err != nil {
 			return err

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,32 +24,33 @@ func TestMain(m *testing.M) {
 	if url == "" {
 		os.Exit(m.Run())
 	}
-	s := &server{url: url, dir: filepath.Dir(root)}
-	cfg := s.configFor(os.Stderr)
-	if err := Run(context.Background(), cfg); err != nil {
+	if err := Run(context.Background(), config(url, root, os.Stderr)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// process starts an agent in a process of its own.
-func (s *server) process(env ...string) *exec.Cmd {
+// process starts an agent in a process of its own. die kills it, and returns when the server
+// has noticed.
+func (s *server) process(h *httptest.Server, env ...string) (die func()) {
 	s.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append([]string{"PENSTOCK_TEST_SERVER=" + s.url, "PENSTOCK_TEST_ROOT=" + s.root()}, env...)
+	cmd.Env = append([]string{"PENSTOCK_TEST_SERVER=" + h.URL, "PENSTOCK_TEST_ROOT=" + s.root()}, env...)
 	cmd.Stderr = s.t.Output()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
+	die = sync.OnceFunc(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
+		h.Close()
 	})
-	return cmd
+	s.t.Cleanup(die)
+	return die
 }
 
 // kill ends a process whose number a script has written.
@@ -107,21 +110,55 @@ func TestKilled(t *testing.T) {
 	begun := s.pipe("begun")
 	s.pipe("go")
 	s.waiting("d-1")
-	agent := s.process("PATH=" + os.Getenv("PATH"))
+	die := s.process(httptest.NewServer(s), "PATH="+os.Getenv("PATH"))
 	s.succeed("d-1", "DownloadBundle")
 	command := s.send("AfterInstall", "d-1")
 	script := line(t, begun)
-	agent.Process.Kill()
-	agent.Wait()
+	die()
 	defer kill(t, script) // nobody else does
 	s.agent()
-	if d := s.end(); d.ID != command || d.Status != "Failed" || d.Code != codeFailedAfterRestart || d.Message != "Failed: Failing in-progress lifecycle event after an agent restart." {
+	if d := s.endOf(command); d.Status != "Failed" || d.Code != codeFailedAfterRestart || d.Message != "Failed: Failing in-progress lifecycle event after an agent restart." {
 		t.Errorf("%+v", d)
 	}
 	// The next deployment goes its way.
 	s.bundle("d-2", map[string]string{"appspec.yml": head})
 	s.deployment("d-2")
 	s.succeed("d-2", "DownloadBundle", "Install")
+}
+
+// P-26, D.4: an agent that is killed while it installs leaves nothing that the next deployment
+// does not take away.
+func TestKilledInInstall(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	files := map[string]string{"appspec.yml": head + "files: [{source: app, destination: HOST/app}]"}
+	for i := range 2000 {
+		files[fmt.Sprintf("app/%d/%d", i%20, i)] = strings.Repeat("x", 100)
+	}
+	s.bundle("d-1", files)
+	s.bundle("d-2", map[string]string{"appspec.yml": files["appspec.yml"], "app/0/0": "x", "app/new": "x"})
+	s.deployment("d-1")
+	s.deployment("d-2")
+	for _, most := range []int{1, 700, 1900} {
+		die := s.process(httptest.NewServer(s), "PATH="+os.Getenv("PATH"))
+		s.succeed("d-1", "DownloadBundle")
+		command := s.send("Install", "d-1")
+		for deadline := time.Now().Add(patience); len(s.tree("app")) < most; {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is installed")
+			}
+		}
+		die()
+		stop := s.agent()
+		if d := s.endOf(command); d.Code != codeFailedAfterRestart && d.Status != "Succeeded" {
+			t.Errorf("%+v", d)
+		}
+		s.succeed("d-2", "DownloadBundle", "Install")
+		if got := s.tree("app"); !slices.Equal(got, []string{"0", "0/0", "new"}) {
+			t.Errorf("killed after %d files: %d are there", most, len(got))
+		}
+		stop()
+	}
 }
 
 // P-26: an agent that is to stop finishes what has begun. If the server is away then, the
@@ -214,11 +251,9 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	h := httptest.NewTLSServer(s)
-	t.Cleanup(h.Close)
-	s.url = h.URL
 	authority := filepath.Join(s.dir, "authority.pem")
 	s.write(authority, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})))
-	s.process("SSL_CERT_FILE=" + authority)
+	s.process(h, "SSL_CERT_FILE="+authority)
 	s.bundle("d-1", map[string]string{"appspec.yml": head})
 	s.deployment("d-1")
 	s.succeed("d-1", "DownloadBundle", "Install")
@@ -232,10 +267,11 @@ func TestCannotBegin(t *testing.T) {
 	s.bundle("d-1", map[string]string{"appspec.yml": head})
 	s.deployment("d-1")
 	s.succeed("d-1", "DownloadBundle") // it has begun
-	if err := Run(t.Context(), s.config(testHost)); err == nil || !strings.Contains(err.Error(), "another agent works in") {
+	cfg := config("http://127.0.0.1:1", s.root(), t.Output())
+	cfg.Host = testHost
+	if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "another agent works in") {
 		t.Error(err)
 	}
-	cfg := s.config(testHost)
 	cfg.Root = filepath.Join(s.dir, "file", "root")
 	s.write(filepath.Join(s.dir, "file"), "")
 	if err := Run(t.Context(), cfg); !errors.Is(err, syscall.ENOTDIR) {
@@ -252,7 +288,7 @@ func TestCannotBegin(t *testing.T) {
 func TestNoTools(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.process("PATH=" + t.TempDir())
+	s.process(httptest.NewServer(s), "PATH="+t.TempDir())
 	for id, c := range map[string]struct{ permission, tool string }{
 		"d-1": {"acls: ['u:me:rw']", "setfacl"},
 		"d-2": {"context: {type: httpd_sys_content_t}", "semanage"},

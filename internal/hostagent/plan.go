@@ -86,7 +86,7 @@ func newPlan(root *os.Root, archive, fileExists string, s *appspec.Spec) (*plan,
 func (p *plan) ancestors(file string) error {
 	var missing []string
 	for dir := path.Dir(file); dir != "/"; dir = path.Dir(dir) {
-		if _, err := os.Stat(dir); err == nil {
+		if isDir(dir) {
 			break
 		}
 		missing = append(missing, dir)
@@ -164,6 +164,9 @@ func (p *plan) mkdir(dir string) error {
 	}
 	if p.mkdirs[dir] {
 		return nil
+	}
+	if _, err := os.Lstat(dir); err == nil { // and is no folder
+		return sentence("The deployment failed because a specified file already exists at this location: %s", dir)
 	}
 	p.mkdirs[dir] = true
 	p.folders = append(p.folders, dir)
