@@ -168,7 +168,7 @@ func TestAnotherDeployment(t *testing.T) {
 		t.Errorf("%+v %+v", r, r.Error)
 	}
 
-	c, job = newJob(t, "", map[string][]string{"CreateDeployment": {busy}, "GetDeployment": {`{"deploymentInfo":{"status":"InProgress","description":"another"}}`}})
+	_, job = newJob(t, "", map[string][]string{"CreateDeployment": {busy}, "GetDeployment": {`{"deploymentInfo":{"status":"InProgress","description":"another"}}`}})
 	ctx, cancel := context.WithCancel(t.Context())
 	waits := ""
 	job.Env.Progress = func(p provider.Progress) {
