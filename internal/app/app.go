@@ -175,6 +175,7 @@ func (a *App) startLoops(ctx context.Context) {
 	run("worker", a.rooms.worker.Run)
 	run("polling", func(ctx context.Context) error { a.rooms.poller.run(ctx); return nil })
 	run("sources", func(ctx context.Context) error { a.rooms.changes.run(ctx); return nil })
+	run("codecommit", a.rooms.codecommit.Run)
 	run("codecommit: what moved before the start", a.rooms.codecommit.Reconcile)
 	run("retention", a.rooms.keeper.Run)
 	run("s3: sweep", a.sweep)

@@ -18,6 +18,7 @@ import (
 	"penstock/internal/provider"
 	"penstock/internal/store"
 	"penstock/internal/svc/cloudwatch"
+	"penstock/internal/svc/codecommit"
 	"penstock/internal/svc/events"
 	"penstock/internal/svc/notifications"
 	"penstock/internal/svc/sns"
@@ -108,6 +109,12 @@ func (c *calls) forAlarm(account, region, alarm, topic string) aws.Config {
 func (c *calls) forTopic(account, region, topic, function string) aws.Config {
 	return c.config(region, auth.MintInput{Account: account, Service: sns.Principal, SessionName: "topics", InvokedBy: sns.Principal,
 		Source: topic, Policies: []string{document([]statement{{"Allow", []string{"lambda:InvokeFunction"}, []string{function}}})}})
+}
+
+// forTrigger is forNotification for the topic or the function that a repository tells.
+func (c *calls) forTrigger(account, region, repository, destination string) aws.Config {
+	return c.config(region, auth.MintInput{Account: account, Service: codecommit.Principal, SessionName: "triggers", InvokedBy: codecommit.Principal,
+		Source: repository, Policies: []string{document([]statement{{"Allow", []string{"sns:Publish", "lambda:InvokeFunction"}, []string{destination}}})}})
 }
 
 // forJob makes what a provider may use for a job: the action's role, which is assumed

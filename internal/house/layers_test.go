@@ -88,7 +88,7 @@ var layers = []layer{
 
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
-	{"internal/svc/codecommit", "svc/codecommit/git api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
+	{"internal/svc/codecommit", "svc/codecommit/git api api/$ courier conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
 	{"internal/svc/codeconnections/fetch", "egress fault", "exec"},
 	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
 	{"internal/svc/codedeploy", "api api/$ api/codedeploycommands store pipeline auth fault", ""},

@@ -89,6 +89,17 @@ func (tx *Tx) ListEveryCodeCommitRepository(ctx context.Context) ([]CodeCommitRe
 	return all(ctx, tx, `SELECT `+codecommitColumns+` FROM codecommit_repository`, nil, scanCodeCommitRepository)
 }
 
+// RepositoryTriggers gives the room's text about the triggers of a repository, "" for none;
+// ErrNotFound if there is no repository of the id.
+func (tx *Tx) RepositoryTriggers(ctx context.Context, id string) (text string, err error) {
+	return text, tx.one(ctx, `SELECT triggers FROM codecommit_repository WHERE id = $1`, []any{id}, &text)
+}
+
+// SetRepositoryTriggers replaces that text; ErrNotFound if there is no repository of the id.
+func (tx *Tx) SetRepositoryTriggers(ctx context.Context, id, text string) error {
+	return found(tx.exec(ctx, `UPDATE codecommit_repository SET triggers = $2 WHERE id = $1`, id, text))
+}
+
 // UpdateCodeCommitRepository replaces everything that can change of a repository, found by
 // its id. ErrExists if another one has the name, after which the transaction cannot go on.
 func (tx *Tx) UpdateCodeCommitRepository(ctx context.Context, r CodeCommitRepository) error {

@@ -62,6 +62,9 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 		if err != nil {
 			return fmt.Errorf("codecommit: tell of %s: %w", c.Ref, err)
 		}
+		if err := r.fire(ctx, p, c, caller); err != nil {
+			return fmt.Errorf("codecommit: the triggers for %s: %w", c.Ref, err)
+		}
 	}
 	mishap.At(mishap.RefsTold)
 	branch := ""

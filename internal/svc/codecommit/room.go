@@ -20,6 +20,7 @@ import (
 
 	api "penstock/internal/api/codecommit"
 	"penstock/internal/auth"
+	"penstock/internal/courier"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 	"penstock/internal/svc/codecommit/git"
@@ -53,6 +54,9 @@ type Deps struct {
 	// AWS gives the configuration for calls on behalf of a caller: UploadArchive writes to
 	// S3 with it. The context carries the caller, as do those of the calls made with it.
 	AWS func(ctx context.Context, caller auth.Caller) (aws.Config, error)
+	// TriggerAWS gives the configuration for telling the destination of a trigger, a topic or a
+	// function, as this service.
+	TriggerAWS func(account, region, repository, destination string) aws.Config
 	// Notify tells that a repository changed. It must not block.
 	Notify func(arn string)
 	// RefUpdated tells of each ref that moved, after it is durable and before the mover hears
@@ -73,6 +77,7 @@ type Room struct {
 	api.Unimplemented
 	deps    Deps
 	git     *git.Dir
+	courier *courier.Courier
 	uploads uploads
 	work    sync.WaitGroup
 	ctx     context.Context
@@ -112,6 +117,7 @@ func New(ctx context.Context, deps Deps) (*Room, error) {
 		return nil, err
 	}
 	r := &Room{deps: deps, git: dir}
+	r.courier = courier.New(courier.Config{DB: deps.DB, Queue: queue, Deliver: r.deliver, Deadline: triggerTime, Again: again, Log: deps.Log})
 	r.uploads.all = map[string]*upload{}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return r, nil

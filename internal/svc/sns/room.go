@@ -121,15 +121,16 @@ func topic(row store.Topic, err error) (store.Topic, topicDoc, error) {
 	return row, doc, err
 }
 
-// alarms is the service of CloudWatch's alarms.
-const alarms = "cloudwatch.amazonaws.com"
+// inside are the services that come to a topic in the name of the account, so that the standard
+// policy lets them in: CloudWatch's alarms and the triggers of repositories.
+var inside = map[string]bool{"cloudwatch.amazonaws.com": true, "codecommit.amazonaws.com": true}
 
 // check says whether the caller may do an action on a topic, by its own policies or the topic's.
 func check(ctx context.Context, action, arn string, doc topicDoc) error {
 	var own *policy.Document
 	attrs := auth.Attributes{}
 	text, c := doc.Attributes["Policy"], auth.From(ctx)
-	if c.Service == alarms { // which comes to a topic in the name of the account, so that the standard policy lets it in
+	if inside[c.Service] {
 		attrs["aws:SourceOwner"] = []string{c.Account}
 		if text == "" {
 			text = standardPolicy(c.Account, arn)
