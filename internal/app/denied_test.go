@@ -158,9 +158,10 @@ var said = map[string]map[string]any{
 	"sns.PublishBatch": {"TopicArn": topic}, "sns.SetTopicAttributes": {"TopicArn": topic}, "sns.Subscribe": {"TopicArn": topic, "Protocol": "https", "Endpoint": "https://example.org/"},
 	"sns.TagResource": {"ResourceArn": topic}, "sns.UntagResource": {"ResourceArn": topic}, "sns.GetSubscriptionAttributes": {"SubscriptionArn": subscription},
 	"sns.SetSubscriptionAttributes": {"SubscriptionArn": subscription}, "sns.Unsubscribe": {"SubscriptionArn": subscription},
-	"iam.CreateDelegationRequest":         {"Permissions": map[string]any{"PolicyTemplateArn": "arn:aws:iam::000000000000:policy/name"}},
-	"iam.CreateServiceSpecificCredential": {"ServiceName": "codepipeline.amazonaws.com"},
-	"sts.AssumeRoot":                      {"TaskPolicyArn": map[string]any{"arn": "arn:aws:iam::000000000000:policy/name"}},
+	"iam.CreateDelegationRequest":            {"Permissions": map[string]any{"PolicyTemplateArn": "arn:aws:iam::000000000000:policy/name"}},
+	"iam.CreateServiceSpecificCredential":    {"ServiceName": "codepipeline.amazonaws.com"},
+	"iam.GetServiceLinkedRoleDeletionStatus": {"DeletionTaskId": "task/aws-service-role/events.amazonaws.com/AWSServiceRoleForCloudWatchEvents/12345678-1234-1234-1234-123456789012"},
+	"sts.AssumeRoot":                         {"TaskPolicyArn": map[string]any{"arn": "arn:aws:iam::000000000000:policy/name"}},
 }
 
 const (
