@@ -61,6 +61,12 @@ func (tx *Tx) ListCodeDeployInstances(ctx context.Context, account, region strin
 		[]any{account, region, page.After, page.Limit}, scanInstance)
 }
 
+// RegisteredCodeDeployInstances gives up to limit of the registered instances of an account, by ARN.
+func (tx *Tx) RegisteredCodeDeployInstances(ctx context.Context, account, region string, limit int) ([]CodeDeployInstance, error) {
+	return all(ctx, tx, `SELECT `+instanceColumns+` FROM codedeploy_instance WHERE account = $1 AND region = $2 AND arn <> '' ORDER BY arn LIMIT $3`,
+		[]any{account, region, limit}, scanInstance)
+}
+
 // CodeDeployHealth is how the last deployment of a group to an instance ended.
 type CodeDeployHealth struct {
 	Instance string

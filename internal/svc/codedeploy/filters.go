@@ -13,6 +13,9 @@ import (
 const (
 	maxFilters = 10 // of a list
 	maxSets    = 3  // lists of a set
+	// maxKey and maxValue are how long the key and the value of a tag are.
+	maxKey   = 128
+	maxValue = 256
 )
 
 // checkFilters refuses tag filters that mean nothing; class is the fault's.
@@ -21,6 +24,9 @@ func checkFilters(class, member string, filters []api.TagFilter) error {
 		return fault.New(class, "%s has %d tag filters: at most %d are allowed.", member, len(filters), maxFilters)
 	}
 	for i, f := range filters {
+		if len(f.Key) > maxKey || len(f.Value) > maxValue {
+			return fault.New(class, "%s[%d]: a Key has at most %d characters, a Value %d.", member, i, maxKey, maxValue)
+		}
 		ok := false
 		switch f.Type {
 		case "KEY_ONLY":
@@ -61,10 +67,9 @@ func (g *group) selects(tags []api.Tag) bool {
 	return anyMatches(g.Info.OnPremisesInstanceTagFilters, tags)
 }
 
-// instances gives the names of the registered instances of the group, but no more than one beyond
-// the limit.
+// instances gives the names of the registered instances of the group.
 func (g *group) instances(ctx context.Context, tx *store.Tx, account, region string) ([]string, error) {
-	rows, err := tx.ListCodeDeployInstances(ctx, account, region, store.Keyset{Limit: maxRegistered})
+	rows, err := tx.RegisteredCodeDeployInstances(ctx, account, region, maxRegistered)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +79,7 @@ func (g *group) instances(ctx context.Context, tx *store.Tx, account, region str
 		if err := json.Unmarshal([]byte(row.Doc), &i); err != nil {
 			return nil, err
 		}
-		if row.ARN != "" && g.selects(i.Tags) {
+		if g.selects(i.Tags) {
 			names = append(names, row.Name)
 		}
 	}

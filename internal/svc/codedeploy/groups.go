@@ -144,9 +144,15 @@ func (s *settings) check(ctx context.Context) error {
 	return auth.CheckPass(ctx, s.ServiceRoleArn, service) // W-44
 }
 
+// maxEvents is how many events there are after which a deployment can be rolled back.
+const maxEvents = 3
+
 func checkRollback(c *api.AutoRollbackConfiguration) error {
 	if c != nil && c.Enabled != nil && *c.Enabled && len(c.Events) == 0 {
 		return fault.New("InvalidAutoRollbackConfigException", "autoRollbackConfiguration is enabled without events: name those after which a deployment is rolled back.")
+	}
+	if c != nil && len(c.Events) > maxEvents {
+		return fault.New("InvalidAutoRollbackConfigException", "autoRollbackConfiguration has %d events: there are %d.", len(c.Events), maxEvents)
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ func (r *Room) RegisterOnPremisesInstance(ctx context.Context, in *api.RegisterO
 	}
 	row := store.CodeDeployInstance{Account: c.Account, Region: c.Region, Name: in.InstanceName, ARN: who}
 	return nil, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(ctx, c.Account); err != nil { // nobody else takes the ARN or the last place
+			return err
+		}
 		text, err := json.Marshal(api.InstanceInfo{
 			InstanceName: in.InstanceName, IamUserArn: in.IamUserArn, IamSessionArn: in.IamSessionArn,
 			InstanceArn: arn(c.Account, c.Region, kindInstance, in.InstanceName), RegisterTime: new(tx.Now()), Tags: []api.Tag{},
@@ -85,6 +88,13 @@ func (r *Room) RegisterOnPremisesInstance(ctx context.Context, in *api.RegisterO
 		default:
 			return fault.New("IamUserArnAlreadyRegisteredException", "The user %s is registered already, for the on-premises instance %s.", who, other.Name)
 		}
+		all, err := tx.RegisteredCodeDeployInstances(ctx, c.Account, c.Region, maxRegistered)
+		if err != nil {
+			return err
+		}
+		if len(all) == maxRegistered {
+			return fault.New("InstanceLimitExceededException", "An account has at most %d registered on-premises instances in a Region.", maxRegistered)
+		}
 		switch old, err := tx.LockCodeDeployInstance(ctx, c.Account, c.Region, in.InstanceName); {
 		case err == nil && old.ARN != "":
 			return fault.New("InstanceNameAlreadyRegisteredException", "The on-premises instance %s is registered already.", in.InstanceName)
@@ -92,16 +102,6 @@ func (r *Room) RegisterOnPremisesInstance(ctx context.Context, in *api.RegisterO
 			return tx.SetCodeDeployInstance(ctx, row)
 		case !errors.Is(err, store.ErrNotFound):
 			return err
-		}
-		if err := tx.LockAccount(ctx, c.Account); err != nil {
-			return err
-		}
-		all, err := tx.ListCodeDeployInstances(ctx, c.Account, c.Region, store.Keyset{Limit: maxRegistered})
-		if err != nil {
-			return err
-		}
-		if len(all) == maxRegistered {
-			return fault.New("InstanceLimitExceededException", "An account has at most %d on-premises instances in a Region.", maxRegistered)
 		}
 		free, err := tx.AddCodeDeployInstance(ctx, row)
 		if err == nil && !free { // another request was faster

@@ -33,8 +33,7 @@ const (
 	maxApplications = 1000 // of an account and Region
 	maxGroups       = 1000 // of an application
 	maxConfigs      = 200  // of an account and Region
-	maxRegistered   = 1000 // instances of an account and Region, those deregistered included
-	maxInstances    = 500  // of a deployment
+	maxRegistered   = 1000 // instances of an account and Region, and so of a deployment
 	maxBatch        = 100  // things that are asked for at once
 	maxTargets      = 25   // targets that are asked for at once
 	maxTags         = 50   // of a resource; of an instance it is 10
@@ -123,7 +122,7 @@ func (r *Room) look(ctx context.Context) (time.Duration, error) {
 	var now time.Time
 	if err := r.deps.DB.View(ctx, func(tx *store.Tx) (err error) {
 		now = tx.Now()
-		if offered, err = tx.OfferedCodeDeployInstances(ctx, maxInstances); err == nil {
+		if offered, err = tx.OfferedCodeDeployInstances(ctx, maxRegistered); err == nil {
 			due, err = tx.DueCodeDeployTargets(ctx, batch)
 		}
 		return err

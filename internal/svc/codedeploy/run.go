@@ -86,7 +86,7 @@ type host struct {
 // hosts gives the targets in the order in which they are deployed to: those that are not healthy
 // first, then those that were deployed to longest ago (E.1).
 func (x *run) hosts(ctx context.Context) ([]host, error) {
-	rows, err := x.tx.CodeDeployTargets(ctx, x.row.Account, x.row.Region, x.row.ID, store.Keyset{Limit: maxInstances})
+	rows, err := x.tx.CodeDeployTargets(ctx, x.row.Account, x.row.Region, x.row.ID, store.Keyset{Limit: maxRegistered})
 	if err != nil {
 		return nil, err
 	}

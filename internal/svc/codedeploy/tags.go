@@ -22,8 +22,8 @@ func checkTags(class string, tags []api.Tag, limit int) error {
 	seen := map[string]bool{}
 	for _, t := range tags {
 		switch {
-		case t.Key == "" || len(t.Key) > 128 || len(t.Value) > 256:
-			return fault.New(class, "The tag key %q: a key has 1 to 128 characters, its value at most 256.", t.Key)
+		case t.Key == "" || len(t.Key) > maxKey || len(t.Value) > maxValue:
+			return fault.New(class, "The tag key %.200q: a key has 1 to %d characters, its value at most %d.", t.Key, maxKey, maxValue)
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
 			return fault.New(class, "The tag key %s is reserved: keys do not begin with aws:.", t.Key)
 		case seen[t.Key]:
