@@ -1,36 +1,5 @@
 package codedeploy
 
-// States of a deployment and of its targets, and error codes of deployments (E.4).
-const (
-	pending    = "Pending"
-	inProgress = "InProgress"
-	succeeded  = "Succeeded"
-	failed     = "Failed"
-	skipped    = "Skipped"
-	stopped    = "Stopped"
-
-	agentIssue         = "AGENT_ISSUE"
-	healthConstraints  = "HEALTH_CONSTRAINTS"
-	healthImpossible   = "HEALTH_CONSTRAINTS_INVALID"
-	manualStop         = "MANUAL_STOP"
-	noInstances        = "NO_INSTANCES"
-	tooLong            = "TIMEOUT"
-	oneAtATime         = "CodeDeployDefault.OneAtATime"
-	mostConcurrency    = "MOST_CONCURRENCY"
-	hostCount          = "HOST_COUNT"
-	fleetPercent       = "FLEET_PERCENT"
-	serverPlatform     = "Server"
-	rollbackCreator    = "codeDeployRollback"
-	userCreator        = "user"
-	onFailure          = "DEPLOYMENT_FAILURE"
-	onStop             = "DEPLOYMENT_STOP_ON_REQUEST"
-	defaultFileExists  = "DISALLOW"
-	inPlace            = "IN_PLACE"
-	withoutTraffic     = "WITHOUT_TRAFFIC_CONTROL"
-	revisionS3         = "S3"
-	instanceTargetType = "InstanceTarget"
-)
-
 // minimumOf gives how many of n instances a configuration wants to stay healthy (E.1): a
 // percentage is rounded up, and with MOST_CONCURRENCY all but so many are meant.
 func minimumOf(kind string, value, n int) int {
