@@ -81,11 +81,16 @@ func (m *Room) DeleteServiceLinkedRole(ctx context.Context, in *iam.DeleteServic
 func (m *Room) GetServiceLinkedRoleDeletionStatus(ctx context.Context, in *iam.GetServiceLinkedRoleDeletionStatusInput) (*iam.GetServiceLinkedRoleDeletionStatusOutput, error) {
 	account := auth.From(ctx).Account
 	parts := strings.Split(in.DeletionTaskId, "/")
-	if len(parts) != 5 || parts[0] != "task" || "/"+parts[1]+"/" != linkedPath || linked[parts[2]] != parts[3] {
-		return nil, fault.New("InvalidInput", "The DeletionTaskId is not one that DeleteServiceLinkedRole gave.")
+	known := len(parts) == 5 && parts[0] == "task" && "/"+parts[1]+"/" == linkedPath && linked[parts[2]] != "" && linked[parts[2]] == parts[3]
+	arn := auth.RoleARN(account, linkedPath, "*")
+	if known {
+		arn = auth.RoleARN(account, linkedPath+parts[2]+"/", parts[3])
 	}
-	if err := auth.Check(ctx, "iam:GetServiceLinkedRoleDeletionStatus", auth.RoleARN(account, linkedPath+parts[2]+"/", parts[3])); err != nil {
+	if err := auth.Check(ctx, "iam:GetServiceLinkedRoleDeletionStatus", arn); err != nil {
 		return nil, err
+	}
+	if !known {
+		return nil, fault.New("InvalidInput", "The DeletionTaskId is not one that DeleteServiceLinkedRole gave.")
 	}
 	err := m.db.View(ctx, func(tx *store.Tx) error {
 		_, err := tx.GetRole(ctx, account, parts[3])
