@@ -6,7 +6,7 @@ import zipfile
 
 import boto3
 
-from world import ACCOUNT, BUCKET, REGION, ROLE, client, cp, definition, refused, worker_types
+from world import ACCOUNT, REGION, ROLE, client, cp, definition, refused, worker_types
 
 tagging = client("resourcegroupstaggingapi")
 iam, sts = client("iam"), client("sts")
@@ -50,7 +50,8 @@ topic = client("sns").create_topic(Name="tagged", Tags=team)["TopicArn"]
 ssm = client("ssm")
 for name in ("/tagged/deep", "/alone", "tagged"):
     ssm.put_parameter(Name=name, Value="v", Type="String", Tags=team)
-client("s3").put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": team})
+client("s3").create_bucket(Bucket="tagged")
+client("s3").put_bucket_tagging(Bucket="tagged", Tagging={"TagSet": team})
 client("cloudwatch").put_metric_alarm(AlarmName="tagged", Namespace="n", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
                                       ComparisonOperator="GreaterThanThreshold", Tags=team)
 notification = client("codestar-notifications").create_notification_rule(
@@ -60,13 +61,13 @@ here = f"{REGION}:{ACCOUNT}"
 everything = {
     f"arn:aws:codepipeline:{here}:tagged", f"arn:aws:codepipeline:{here}:actiontype:Custom/Build/Tags/1", hook, project, repository, connection, rule, bus, function,
     f"arn:aws:codedeploy:{here}:application:tagged", f"arn:aws:codedeploy:{here}:deploymentgroup:tagged/group", f"arn:aws:logs:{here}:log-group:tagged", secret, topic, f"arn:aws:ssm:{here}:parameter/tagged/deep", f"arn:aws:ssm:{here}:parameter/alone",
-    f"arn:aws:ssm:{here}:parameter/tagged", f"arn:aws:s3:::{BUCKET}", f"arn:aws:cloudwatch:{here}:alarm:tagged", notification}
+    f"arn:aws:ssm:{here}:parameter/tagged", "arn:aws:s3:::tagged", f"arn:aws:cloudwatch:{here}:alarm:tagged", notification}
 
 mine = found(TagFilters=[{"Key": "team", "Values": ["web", "other"]}])
 assert set(mine) == everything and all(tags == {"team": "web"} for tags in mine.values()), (everything ^ set(mine), mine)
 assert found(TagFilters=[{"Key": "team", "Values": ["web"]}], ResourcesPerPage=1) == mine
 assert not found(TagFilters=[{"Key": "team", "Values": ["other"]}])
-assert set(found(ResourceTypeFilters=["codepipeline:webhook", "sns", "ec2:instance", "s3:bucket"], TagFilters=[{"Key": "team", "Values": ["web"]}])) == {hook, topic, f"arn:aws:s3:::{BUCKET}"}
+assert set(found(ResourceTypeFilters=["codepipeline:webhook", "sns", "ec2:instance", "s3:bucket"], TagFilters=[{"Key": "team", "Values": ["web"]}])) == {hook, topic, "arn:aws:s3:::tagged"}
 assert set(found(ResourceARNList=[topic, hook, f"arn:aws:sns:{here}:none"])) == {topic, hook}
 with refused("InvalidParameterException", "ResourceARNList"):
     tagging.get_resources(ResourceARNList=[topic], ResourcesPerPage=1)
@@ -103,6 +104,6 @@ with refused("AccessDeniedException", "tag:TagResources"):
 with refused("AccessDeniedException", "tag:GetTagKeys"):
     reader.get_tag_keys()
 half = limited("tag:TagResources", "codepipeline:TagResource")
-failed = half.tag_resources(ResourceARNList=[topic, project, f"arn:aws:s3:::{BUCKET}", hook], Tags={"a": "c"})["FailedResourcesMap"]
-assert set(failed) == {topic, project, f"arn:aws:s3:::{BUCKET}"} and all(f["StatusCode"] == 403 and "not authorized" in f["ErrorMessage"] for f in failed.values()), failed
+failed = half.tag_resources(ResourceARNList=[topic, project, "arn:aws:s3:::tagged", hook], Tags={"a": "c"})["FailedResourcesMap"]
+assert set(failed) == {topic, project, "arn:aws:s3:::tagged"} and all(f["StatusCode"] == 403 and "not authorized" in f["ErrorMessage"] for f in failed.values()), failed
 assert found(ResourceARNList=[hook, topic]) == {hook: {"stage": "one", "a": "c"}, topic: {"stage": "one", "a": "b"}}
