@@ -147,7 +147,7 @@ func newMember(i int, region string, catalogue pipeline.Catalogue, born time.Tim
 		ArtifactStore: &pipeline.ArtifactStore{Type: "S3", Location: bucket},
 		Stages: []pipeline.Stage{
 			{Name: "Source", Actions: []pipeline.Action{{Name: "Source", ActionTypeID: aws("Source", "S3"), Namespace: "SourceVariables",
-				Configuration:   map[string]string{"S3Bucket": "bench-source", "S3ObjectKey": memberName(i) + ".zip"},
+				Configuration:   map[string]string{"S3Bucket": "bench-source", "S3ObjectKey": memberName(i) + ".zip", "PollForSourceChanges": "false"},
 				OutputArtifacts: []pipeline.OutputArtifact{{Name: "source"}}}}},
 			{Name: "Build", Actions: []pipeline.Action{{Name: "Build", ActionTypeID: aws("Build", "CodeBuild"), InputArtifacts: in,
 				Configuration:   map[string]string{"ProjectName": "bench", "EnvironmentVariables": `[{"name":"VERSION","value":"#{SourceVariables.VersionId}"}]`},

@@ -8,8 +8,9 @@ import (
 // Limits are the quotas of the service. A zero field means the default, which is the quota
 // AWS publishes (S-70 to S-83).
 type Limits struct {
-	// Pipelines, Webhooks and CustomActionTypes count per Region and account.
-	Pipelines, Webhooks, CustomActionTypes int
+	// Pipelines, those of them that are set to polling, Webhooks and CustomActionTypes count
+	// per Region and account.
+	Pipelines, PollingPipelines, Webhooks, CustomActionTypes int
 	// Stages, ActionsPerStage and Actions bound one pipeline (S-74, S-75).
 	Stages, ActionsPerStage, Actions int
 	// Variables and Triggers bound one pipeline (S-18, S-81); TriggersBytes is the size of
@@ -44,6 +45,7 @@ type Limits struct {
 // OrDefault gives the limits with every zero field replaced by the published quota.
 func (l Limits) OrDefault() Limits {
 	l.Pipelines = cmp.Or(l.Pipelines, 1000)
+	l.PollingPipelines = cmp.Or(l.PollingPipelines, 300)
 	l.Webhooks = cmp.Or(l.Webhooks, 300)
 	l.CustomActionTypes = cmp.Or(l.CustomActionTypes, 50)
 	l.Stages = cmp.Or(l.Stages, 50)

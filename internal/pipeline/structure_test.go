@@ -103,7 +103,7 @@ func TestQueryableValue(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	want := Limits{
-		Pipelines: 1000, Webhooks: 300, CustomActionTypes: 50,
+		Pipelines: 1000, PollingPipelines: 300, Webhooks: 300, CustomActionTypes: 50,
 		Stages: 50, ActionsPerStage: 50, Actions: 1000, Variables: 50, Triggers: 50, TriggersBytes: 204800,
 		ConfigurationValue: 50000, QueryableValue: 20, ConcurrentExecutions: 50, ParallelActions: 5,
 		Continuation: 30 * time.Second, PollIdle: 30 * 24 * time.Hour, History: 366 * 24 * time.Hour, OutputVariablesBytes: 122880, ResolvedConfigurationBytes: 102400,

@@ -72,7 +72,7 @@ func (tx *Tx) InsertPipeline(ctx context.Context, id string, s *engine.State, d 
 	return tx.InsertVersion(ctx, id, d)
 }
 
-// InsertVersion stores a new version of a pipeline's structure.
+// InsertVersion stores a new version of a pipeline's structure, and whether it is set to polling.
 func (tx *Tx) InsertVersion(ctx context.Context, id string, d *pipeline.Declaration) error {
 	text, err := json.Marshal(d)
 	if err != nil {
@@ -82,7 +82,14 @@ func (tx *Tx) InsertVersion(ctx context.Context, id string, d *pipeline.Declarat
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ($1, $2, $3)`, id, d.Version, sealed)
+	if _, err := tx.exec(ctx, `INSERT INTO pipeline_version (pipeline_id, version, declaration) VALUES ($1, $2, $3)`, id, d.Version, sealed); err != nil {
+		return err
+	}
+	polled := 0
+	if d.Polled() {
+		polled = 1
+	}
+	_, err = tx.exec(ctx, `UPDATE pipeline SET polled = $2 WHERE id = $1 AND polled <> $2`, id, polled)
 	return err
 }
 
@@ -109,6 +116,13 @@ func (tx *Tx) ListPipelines(ctx context.Context, account, region, after string, 
 func (tx *Tx) CountPipelines(ctx context.Context, account, region string) (int, error) {
 	var n int
 	err := tx.one(ctx, `SELECT count(*) FROM pipeline WHERE account = $1 AND region = $2`, []any{account, region}, &n)
+	return n, err
+}
+
+// CountPolledPipelines counts the pipelines of an account and Region that are set to polling (S-61).
+func (tx *Tx) CountPolledPipelines(ctx context.Context, account, region string) (int, error) {
+	var n int
+	err := tx.one(ctx, `SELECT count(*) FROM pipeline WHERE account = $1 AND region = $2 AND polled = 1`, []any{account, region}, &n)
 	return n, err
 }
 

@@ -107,6 +107,71 @@ func TestPipelinesByName(t *testing.T) {
 	})
 }
 
+// S-61, S-71: a pipeline counts as polled by the version in force, in its account and Region; those
+// of a database that did not count yet count by their sources.
+func TestPolledPipelines(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url)
+		version := func(n int, poll string) *pipeline.Declaration {
+			d := release("a", pipeline.Superseded)
+			d.Version = n
+			d.Stages[0].Actions[0].ActionTypeID = pipeline.ActionTypeID{Category: "Source", Owner: "AWS", Provider: "S3", Version: "1"}
+			d.Stages[0].Actions[0].Configuration = map[string]string{"PollForSourceChanges": poll}
+			return d
+		}
+		count := func(tx *store.Tx, account, region string, want int) {
+			t.Helper()
+			if n, err := tx.CountPolledPipelines(t.Context(), account, region); n != want || err != nil {
+				t.Errorf("counted %d %v, want %d", n, err, want)
+			}
+		}
+		newPipeline(t, db, "custom", testRegion, "custom")
+		inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for i, where := range [][2]string{{testAccount, testRegion}, {testAccount, "us-east-1"}, {"222222222222", testRegion}} {
+				d := version(1, "true")
+				if err := tx.InsertPipeline(ctx, fmt.Sprint("id", i), engine.New(where[0], where[1], "s", d, tx.Now()), d); err != nil {
+					return err
+				}
+				count(tx, where[0], where[1], 1)
+			}
+			if err := tx.InsertVersion(ctx, "id0", version(2, "false")); err != nil {
+				return err
+			}
+			count(tx, testAccount, testRegion, 0)
+			count(tx, testAccount, "us-east-1", 1)
+			if err := tx.InsertVersion(ctx, "id0", version(3, "")); err != nil {
+				return err
+			}
+			count(tx, testAccount, testRegion, 1)
+			err := tx.DeletePipeline(ctx, "id1", "arn")
+			count(tx, testAccount, "us-east-1", 0)
+			return err
+		})
+		inTx(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for id, resource := range map[string]string{"id0": "arn:aws:codecommit:eu-west-1:111111111111:r", "id2": "arn:aws:s3:::b/k", "custom": "arn:aws:codeconnections:eu-west-1:111111111111:connection/c"} {
+				if err := tx.PutSources(ctx, id, []store.Source{{Action: "A", Resource: resource}}); err != nil {
+					return err
+				}
+			}
+			for _, undo := range []string{`DROP INDEX pipeline_polled`, `ALTER TABLE pipeline DROP COLUMN polled`, `DELETE FROM goose_db_version WHERE version_id = 190`} {
+				if err := store.Exec(ctx, tx, undo); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		inTx(t, storetest.Open(t, url), func(ctx context.Context, tx *store.Tx) error {
+			count(tx, testAccount, testRegion, 1)
+			count(tx, "222222222222", testRegion, 1)
+			return nil
+		})
+	})
+}
+
 func TestDeclarationsByVersion(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

@@ -48,6 +48,11 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 		if err != nil {
 			return err
 		}
+		if stored.Polled() {
+			if err := r.mayPoll(ctx, tx, c, stored.Name); err != nil {
+				return err
+			}
+		}
 		id := rand.Text()
 		if err := r.watch(ctx, tx, id, c, stored); err != nil {
 			return err
@@ -69,6 +74,20 @@ func (r *Room) CreatePipeline(ctx context.Context, in *api.CreatePipelineInput) 
 		return nil, err
 	}
 	return out, nil
+}
+
+// mayPoll refuses a pipeline that would be set to polling beside as many as there may be (S-61,
+// S-71). Those that are idle for too long to be polled count too: their next start polls them again.
+func (r *Room) mayPoll(ctx context.Context, tx *store.Tx, c auth.Caller, name string) error {
+	if err := tx.LockAccount(ctx, c.Account); err != nil {
+		return err
+	}
+	n, err := tx.CountPolledPipelines(ctx, c.Account, c.Region)
+	if err == nil && n >= r.Limits.PollingPipelines {
+		err = fault.New("LimitExceededException", "The account '%s' already has %d pipelines that are set to polling in the region %s, which is the limit. "+
+			"Set PollForSourceChanges to 'false' in the source actions of the pipeline '%s' and start it by an event rule or a webhook.", c.Account, n, c.Region, name)
+	}
+	return err
 }
 
 // watch records what starts the pipeline when it changes (S-237).
@@ -206,6 +225,11 @@ func (r *Room) UpdatePipeline(ctx context.Context, in *api.UpdatePipelineInput) 
 		d, catalogue, err := r.accept(ctx, tx, c, in.Pipeline, s.Current())
 		if err != nil {
 			return err
+		}
+		if d.Polled() && !s.Current().Polled() {
+			if err := r.mayPoll(ctx, tx, c, d.Name); err != nil {
+				return err
+			}
 		}
 		if err := r.watch(ctx, tx, p.ID, c, d); err != nil {
 			return err

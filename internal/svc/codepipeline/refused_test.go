@@ -266,6 +266,27 @@ func TestRefusedBeyondTheLimit(t *testing.T) {
 	})
 }
 
+// S-61, S-71: a pipeline that may not be set to polling is not stored, and one that may not become so
+// stays what it is.
+func TestRefusedPolling(t *testing.T) {
+	play(t, pipeline.Limits{PollingPipelines: 1}, func(s *scene) {
+		s.two(nil)
+		must(s.world, 0, drop(s.CreatePipeline(s.ctx, &api.CreatePipelineInput{Pipeline: polling("polled", "AWS", "S3", "")})))
+		says := func(name string) string {
+			return "The account '111111111111' already has 1 pipelines that are set to polling in the region eu-west-1, which is the limit. " +
+				"Set PollForSourceChanges to 'false' in the source actions of the pipeline '" + name + "' and start it by an event rule or a webhook."
+		}
+		s.refuse(
+			refusal{"S-61 S-71 create", func(s *scene) error {
+				return drop(s.CreatePipeline(s.ctx, &api.CreatePipelineInput{Pipeline: polling("q", "AWS", "CodeCommit", ""), Tags: []api.Tag{{Key: "k"}}}))
+			}, "LimitExceededException", says("q")},
+			refusal{"S-61 S-71 update", func(s *scene) error {
+				return drop(s.UpdatePipeline(s.ctx, &api.UpdatePipelineInput{Pipeline: polling("p", "AWS", "S3", "true")}))
+			}, "LimitExceededException", says("p")},
+		)
+	})
+}
+
 // S-185, S-186: no rollback that is refused leaves a trace.
 func TestRefusedRollbacks(t *testing.T) {
 	play(t, pipeline.Limits{}, func(s *scene) {
