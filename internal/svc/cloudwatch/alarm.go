@@ -220,6 +220,9 @@ func (r *Room) DescribeAlarms(ctx context.Context, in *wire.DescribeAlarmsInput)
 		return nil, err
 	}
 	limit := 50
+	if len(in.AlarmNames) > 0 {
+		limit = allNamed
+	}
 	if in.MaxRecords != nil {
 		limit = int(*in.MaxRecords)
 	}
@@ -233,8 +236,9 @@ func (r *Room) DescribeAlarms(ctx context.Context, in *wire.DescribeAlarmsInput)
 		var err error
 		if len(in.AlarmNames) > 0 {
 			rows, err = tx.MetricAlarmsNamed(ctx, c.Account, c.Region, in.AlarmNames)
-			rows = slices.DeleteFunc(rows, func(a store.MetricAlarm) bool { return in.StateValue != "" && a.State != in.StateValue })
-			limit = allNamed
+			rows = slices.DeleteFunc(rows, func(a store.MetricAlarm) bool {
+				return a.Name <= after || in.StateValue != "" && a.State != in.StateValue
+			})
 		} else {
 			rows, err = tx.ListMetricAlarms(ctx, c.Account, c.Region, in.AlarmNamePrefix, after, in.StateValue, limit+1)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	wire "penstock/internal/api/cloudwatch"
@@ -141,6 +142,9 @@ func (r *Room) GetMetricData(ctx context.Context, in *wire.GetMetricDataInput) (
 		if q.Expression != "" || q.MetricStat == nil || q.AccountId != "" {
 			return nil, wrong("The query %s must have a MetricStat and neither an Expression nor an AccountId: this server does no metric math.", q.Id)
 		}
+		if q.Period != nil || strings.Contains(q.Label, "${") {
+			return nil, wrong("The query %s has a Period, which is that of an Expression, or a Label with a ${…} to be computed. Put the Period into its MetricStat, and plain text into the Label.", q.Id)
+		}
 		if seen[q.Id] {
 			return nil, wrong("The Id %s is there twice.", q.Id)
 		}
@@ -200,6 +204,9 @@ func (r *Room) ListMetrics(ctx context.Context, in *wire.ListMetricsInput) (*wir
 	c, err := everything(ctx, "ListMetrics")
 	if err != nil {
 		return nil, err
+	}
+	if in.OwningAccount != "" || in.IncludeLinkedAccounts != nil && *in.IncludeLinkedAccounts {
+		return nil, wrong("IncludeLinkedAccounts and OwningAccount are not offered by this server: accounts see their own metrics.")
 	}
 	var after store.Metric
 	var key [3]string

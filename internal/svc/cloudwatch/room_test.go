@@ -150,6 +150,8 @@ func TestMetrics(t *testing.T) {
 		b.want("not asked for", query(func(q *wire.MetricDataQuery) { q.ReturnData = new(false) }, ""), "")
 		b.want("an expression", query(func(q *wire.MetricDataQuery) { q.MetricStat, q.Expression = nil, "a+b" }, ""), "InvalidParameterValueException")
 		b.want("a percentile", query(func(q *wire.MetricDataQuery) { q.MetricStat.Stat = "p99" }, ""), "InvalidParameterValueException")
+		b.want("a period of an expression", query(func(q *wire.MetricDataQuery) { q.Period = new(int32(60)) }, ""), "InvalidParameterValueException")
+		b.want("a label to be computed", query(func(q *wire.MetricDataQuery) { q.Label = "${MAX}" }, ""), "InvalidParameterValueException")
 
 		list := func(in wire.ListMetricsInput) (text string) {
 			out, err := b.ListMetrics(b.ctx, &in)
@@ -163,6 +165,10 @@ func TestMetrics(t *testing.T) {
 		b.want("nothing", list(wire.ListMetricsInput{Namespace: "other"})+list(wire.ListMetricsInput{MetricName: "x"})+list(wire.ListMetricsInput{Dimensions: []wire.DimensionFilter{{Name: "c"}}}), "")
 		if all := list(wire.ListMetricsInput{RecentlyActive: "PT3H"}); strings.Count(all, "\n") != 2 {
 			b.Error(all)
+		}
+		for _, in := range []wire.ListMetricsInput{{IncludeLinkedAccounts: new(true)}, {OwningAccount: "111111111111"}} {
+			_, err := b.ListMetrics(b.ctx, &in)
+			b.refused("InvalidParameterValueException", err)
 		}
 		b.pass(4 * time.Hour)
 		b.want("asleep", list(wire.ListMetricsInput{RecentlyActive: "PT3H"}), "")
@@ -198,20 +204,22 @@ func TestPages(t *testing.T) {
 		for _, name := range []string{"c", "a", "b"} {
 			b.refused("", b.watch(name))
 		}
-		names := ""
-		describe := &wire.DescribeAlarmsInput{MaxRecords: new(int32(2))}
-		for {
-			out, err := b.DescribeAlarms(b.ctx, describe)
-			b.refused("", err)
-			for _, a := range out.MetricAlarms {
-				names += a.AlarmName
+		for _, named := range [][]string{nil, {"c", "b", "a", "none"}} {
+			names := ""
+			describe := &wire.DescribeAlarmsInput{AlarmNames: named, MaxRecords: new(int32(2))}
+			for {
+				out, err := b.DescribeAlarms(b.ctx, describe)
+				b.refused("", err)
+				for _, a := range out.MetricAlarms {
+					names += a.AlarmName
+				}
+				if names += ","; out.NextToken == "" {
+					break
+				}
+				describe.NextToken = out.NextToken
 			}
-			if names += ","; out.NextToken == "" {
-				break
-			}
-			describe.NextToken = out.NextToken
+			b.want("pages", names, "ab,c,")
 		}
-		b.want("pages", names, "ab,c,")
 		for _, token := range []string{"!", "bnVsbA", "IlwAdTAwMDAi", "eyJhIjoxfQ", "IlwiXHUwMDAwIg"} {
 			if _, err := b.ListMetrics(b.ctx, &wire.ListMetricsInput{NextToken: token}); token != "bnVsbA" && fault.Code(err) != "InvalidNextToken" {
 				b.Errorf("%s: %v", token, err)
