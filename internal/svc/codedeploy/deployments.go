@@ -235,8 +235,11 @@ func (r *Room) StopDeployment(ctx context.Context, in *api.StopDeploymentInput) 
 		if x.over() {
 			return fault.New("DeploymentAlreadyCompletedException", "The deployment %s is already completed", in.DeploymentId)
 		}
-		if x.Halted == "" {
+		switch {
+		case x.Halted == "":
 			x.Halted, x.Undo = manualStop, in.AutoRollbackEnabled
+		case x.Halted == manualStop && in.AutoRollbackEnabled != nil:
+			x.Undo = in.AutoRollbackEnabled // who stops it again has the last word
 		}
 		if err := x.settle(ctx); err != nil {
 			return err

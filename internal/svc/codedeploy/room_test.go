@@ -168,6 +168,10 @@ func TestStop(t *testing.T) {
 		stop(id, nil, "Pending", "")
 		b.want("a is busy", b.brief(id), "InProgress a:InProgress b:Skipped")
 		stop(id, nil, "Pending", "")
+		for filter, code := range map[string]string{"TargetStatus": "InvalidInstanceStatusException", "ServerInstanceLabel": "InvalidInstanceTypeException"} {
+			_, err := b.ListDeploymentTargets(b.ctx, &api.ListDeploymentTargetsInput{DeploymentId: id, TargetFilters: map[string][]string{filter: {"Nonsense"}}})
+			b.code(filter, err, code)
+		}
 		a.complete(c.HostCommandIdentifier, succeeded, "")
 		b.want("a has finished", b.brief(id), "Stopped MANUAL_STOP a:Skipped b:Skipped")
 		b.want("events", b.events(id, "a"), "ApplicationStop:Succeeded DownloadBundle:Skipped BeforeInstall:Skipped Install:Skipped AfterInstall:Skipped ApplicationStart:Skipped ValidateService:Skipped")
@@ -194,6 +198,18 @@ func TestStop(t *testing.T) {
 		stop(id, new(false), "Succeeded", "")
 		id2 := b.deploy("v2")
 		stop(id2, nil, "Succeeded", "")
+		if running := b.info(id2).RollbackInfo.RollbackDeploymentId; running != "" {
+			stop(running, nil, "Succeeded", "")
+		}
+		id3 := b.deploy("v2")
+		c = a.poll()
+		a.acknowledge(c.HostCommandIdentifier, false)
+		stop(id3, nil, "Pending", "")
+		stop(id3, new(false), "Pending", "")
+		a.complete(c.HostCommandIdentifier, succeeded, "")
+		if b.info(id3).RollbackInfo != nil {
+			b.Error("who stops it again has the last word")
+		}
 		if b.info(id).RollbackInfo != nil || b.info(id2).RollbackInfo == nil {
 			b.Error("the configuration counts unless something else is asked for")
 		}

@@ -136,6 +136,9 @@ func (r *Room) ListTagsForResource(ctx context.Context, in *api.ListTagsForResou
 	if err != nil {
 		return nil, err
 	}
+	if _, err := parsePageToken(in.NextToken); err != nil {
+		return nil, err
+	}
 	out := &api.ListTagsForResourceOutput{}
 	return out, r.deps.DB.View(ctx, func(tx *store.Tx) error {
 		out.Tags = []api.Tag{}

@@ -112,9 +112,26 @@ func (r *Room) list(ctx context.Context, operation, id, token string, states, ty
 	return names, next, err
 }
 
+// checkFilter refuses values of a filter of targets that no target can have; class is the fault's.
+func checkFilter(class, filter string, values []string, known ...string) error {
+	for _, v := range values {
+		if !slices.Contains(known, v) {
+			return fault.New(class, "targetFilters: the %s %.100q is not one of %s.", filter, v, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
 // ListDeploymentTargets implements the API.
 func (r *Room) ListDeploymentTargets(ctx context.Context, in *api.ListDeploymentTargetsInput) (*api.ListDeploymentTargetsOutput, error) {
-	names, next, err := r.list(ctx, "ListDeploymentTargets", in.DeploymentId, in.NextToken, in.TargetFilters["TargetStatus"], in.TargetFilters["ServerInstanceLabel"])
+	states, labels := in.TargetFilters["TargetStatus"], in.TargetFilters["ServerInstanceLabel"]
+	if err := checkFilter("InvalidInstanceStatusException", "TargetStatus", states, "Pending", "InProgress", "Succeeded", "Failed", "Skipped", "Unknown", "Ready"); err != nil {
+		return nil, err
+	}
+	if err := checkFilter("InvalidInstanceTypeException", "ServerInstanceLabel", labels, "Blue", "Green"); err != nil {
+		return nil, err
+	}
+	names, next, err := r.list(ctx, "ListDeploymentTargets", in.DeploymentId, in.NextToken, states, labels)
 	return &api.ListDeploymentTargetsOutput{TargetIds: names, NextToken: next}, err
 }
 
