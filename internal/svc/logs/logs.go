@@ -162,6 +162,9 @@ func (r *Room) DescribeLogGroups(ctx context.Context, in *api.DescribeLogGroupsI
 	if in.LogGroupNamePrefix != "" && in.LogGroupNamePattern != "" {
 		return nil, invalid("LogGroupNamePrefix and LogGroupNamePattern are mutually exclusive parameters.")
 	}
+	if len(in.LogGroupIdentifiers) > 0 || len(in.AccountIdentifiers) > 0 || in.IncludeLinkedAccounts != nil && *in.IncludeLinkedAccounts {
+		return nil, invalid("logGroupIdentifiers, accountIdentifiers and includeLinkedAccounts are not offered by this server: log groups of the caller's account are found by name and class.")
+	}
 	after, err := openToken[string](in.NextToken)
 	if err != nil {
 		return nil, err
@@ -181,8 +184,9 @@ func (r *Room) DescribeLogGroups(ctx context.Context, in *api.DescribeLogGroupsI
 				}
 				after = g.Name
 				// A pattern is a part of the name, whatever its case.
-				if in.LogGroupNamePattern == "" || strings.Contains(strings.ToLower(g.Name), strings.ToLower(in.LogGroupNamePattern)) {
-					out.LogGroups = append(out.LogGroups, describe(c, g))
+				d := describe(c, g)
+				if strings.Contains(strings.ToLower(g.Name), strings.ToLower(in.LogGroupNamePattern)) && (in.LogGroupClass == "" || in.LogGroupClass == d.LogGroupClass) {
+					out.LogGroups = append(out.LogGroups, d)
 				}
 			}
 			if len(page) <= limit {

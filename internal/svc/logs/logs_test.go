@@ -184,7 +184,15 @@ func TestGroupsAndStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		in := &api.DescribeLogGroupsInput{LogGroupNamePrefix: "/aws/", Limit: new(int32(2))}
+		for _, in := range []api.DescribeLogGroupsInput{{LogGroupIdentifiers: []string{"g"}}, {AccountIdentifiers: []string{"111111111111"}}, {IncludeLinkedAccounts: new(true)}} {
+			if _, err := r.DescribeLogGroups(ctx, &in); fault.Code(err) != "InvalidParameterException" {
+				t.Errorf("%+v: %v", in, err)
+			}
+		}
+		if out, err := r.DescribeLogGroups(ctx, &api.DescribeLogGroupsInput{LogGroupClass: "INFREQUENT_ACCESS"}); err != nil || len(out.LogGroups) != 0 {
+			t.Error(out, err)
+		}
+		in := &api.DescribeLogGroupsInput{LogGroupNamePrefix: "/aws/", LogGroupClass: "STANDARD", Limit: new(int32(2))}
 		var names []string
 		for {
 			out, err := r.DescribeLogGroups(ctx, in)
