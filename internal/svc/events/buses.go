@@ -34,8 +34,8 @@ func (r *Room) CreateEventBus(ctx context.Context, in *api.CreateEventBusInput) 
 	switch {
 	case strings.HasPrefix(in.Name, "aws.") || strings.Contains(in.Name, "/"):
 		return nil, invalid("Event bus name %s is not valid. It does not begin with aws. and has no slash.", in.Name)
-	case in.EventSourceName != "" || in.KmsKeyIdentifier != "" || in.DeadLetterConfig != nil:
-		return nil, invalid("This server's buses have no partner source, no key of KMS and no dead-letter queue. Take them out.")
+	case in.EventSourceName != "" || in.KmsKeyIdentifier != "" || in.DeadLetterConfig != nil || in.LogConfig != nil && in.LogConfig.Level != "OFF":
+		return nil, invalid("This server's buses have no partner source, no key of KMS, no dead-letter queue and no logs. Take them out.")
 	}
 	tags, err := tagMap(in.Tags)
 	if err != nil {

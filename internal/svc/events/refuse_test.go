@@ -34,6 +34,11 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v: %v", c.in, err)
 		}
 	}
+	for _, in := range []api.CreateEventBusInput{{Name: "aws.b"}, {Name: "b", KmsKeyIdentifier: "k"}, {Name: "b", LogConfig: &api.LogConfig{Level: "TRACE"}}} {
+		if _, err := b.CreateEventBus(b.ctx, &in); fault.Code(err) != "ValidationException" {
+			t.Errorf("%+v: %v", in, err)
+		}
+	}
 	transform := func(template string, paths map[string]string) api.Target {
 		return api.Target{Id: "t", Arn: topic, InputTransformer: &api.InputTransformer{InputTemplate: template, InputPathsMap: paths}}
 	}
