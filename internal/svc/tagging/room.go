@@ -148,6 +148,11 @@ func read(in *api.GetResourcesInput) (w wanted, resources, tags int, err error) 
 	case in.TagsPerPage != nil && (*in.TagsPerPage < 100 || *in.TagsPerPage > maxTags || *in.TagsPerPage%100 != 0):
 		return w, 0, 0, invalid("TagsPerPage %d must be a multiple of 100 from 100 to %d.", *in.TagsPerPage, maxTags)
 	}
+	for _, arn := range w.arns {
+		if parts := strings.SplitN(arn, ":", 6); len(parts) < 6 || parts[0] != "arn" {
+			return w, 0, 0, invalid("ResourceARNList has %.300s, which is no ARN.", arn)
+		}
+	}
 	for _, f := range w.tags {
 		if f.Key == "" {
 			return w, 0, 0, invalid("A filter in TagFilters has no Key.")

@@ -109,7 +109,7 @@ func TestBadRequests(t *testing.T) {
 	ctx := auth.Trusted(t.Context(), ann)
 	for what, in := range map[string]*api.GetResourcesInput{
 		"a page of none": {ResourcesPerPage: new(int32(0))}, "a large page": {ResourcesPerPage: new(int32(101))}, "tags": {TagsPerPage: new(int32(150))}, "few tags": {TagsPerPage: new(int32(0))},
-		"compliance": {IncludeComplianceDetails: new(true)}, "both": {ResourceARNList: []string{"arn"}, TagFilters: []api.TagFilter{{Key: "k"}}}, "no key": {TagFilters: []api.TagFilter{{}}},
+		"compliance": {IncludeComplianceDetails: new(true)}, "both": {ResourceARNList: []string{"arn"}, TagFilters: []api.TagFilter{{Key: "k"}}}, "no ARN": {ResourceARNList: []string{"arn:aws:sns:us-east-1:000000000000:t", "topic"}}, "no key": {TagFilters: []api.TagFilter{{}}},
 		"a token": {PaginationToken: "!"}, "a token with a zero": {PaginationToken: "eyJzIjoiXHUwMDAwIn0"},
 	} {
 		if _, err := r.GetResources(ctx, in); fault.Code(err) != "InvalidParameterException" {
