@@ -220,6 +220,8 @@ func refuseSettings(in *api.UpdateFunctionConfigurationInput) error {
 		return unsupported("DurableConfig")
 	case in.LoggingConfig != nil && in.LoggingConfig.LogFormat == "JSON":
 		return unsupported("LoggingConfig with the LogFormat JSON")
+	case in.LoggingConfig != nil && in.LoggingConfig.ApplicationLogLevel+in.LoggingConfig.SystemLogLevel != "":
+		return unsupported("LoggingConfig with log levels")
 	}
 	return nil
 }
@@ -332,6 +334,9 @@ func (r *Room) ListFunctions(ctx context.Context, in *api.ListFunctionsInput) (*
 	}
 	if in.FunctionVersion != "" {
 		return nil, unsupported("FunctionVersion ALL")
+	}
+	if in.MasterRegion != "" {
+		return nil, unsupported("MasterRegion")
 	}
 	size := pageSize(in.MaxItems)
 	out := &api.ListFunctionsOutput{Functions: []api.FunctionConfiguration{}}

@@ -78,6 +78,8 @@ func (r *Room) mayInvoke(ctx context.Context, n name) error {
 func permit(n name, in *api.AddPermissionInput) (permission, error) {
 	p := permission{Sid: in.StatementId, Effect: "Allow", Action: in.Action, Resource: n.arn()}
 	switch {
+	case in.Action != "*" && in.Action != "lambda:*" && in.Action != "lambda:InvokeFunction":
+		return p, invalid("The Action %.100s is not offered by this server: the policy of a function decides who may invoke it. Use lambda:InvokeFunction.", in.Action)
 	case in.PrincipalOrgID != "":
 		return p, unsupported("PrincipalOrgID")
 	case in.FunctionUrlAuthType != "" || in.InvokedViaFunctionUrl != nil:

@@ -104,7 +104,8 @@ func TestPolicy(t *testing.T) {
 	}
 	for what, change := range map[string]func(*sdk.AddPermissionInput){
 		"an organisation": func(in *sdk.AddPermissionInput) { in.PrincipalOrgID = aws.String("o-a1b2c3d4e5") }, "a URL": func(in *sdk.AddPermissionInput) { in.FunctionUrlAuthType = types.FunctionUrlAuthTypeNone },
-		"$LATEST": func(in *sdk.AddPermissionInput) { in.Qualifier = aws.String("$LATEST") }, "a token": func(in *sdk.AddPermissionInput) { in.EventSourceToken = aws.String("t") },
+		"another action": func(in *sdk.AddPermissionInput) { in.Action = aws.String("lambda:GetFunction") },
+		"$LATEST":        func(in *sdk.AddPermissionInput) { in.Qualifier = aws.String("$LATEST") }, "a token": func(in *sdk.AddPermissionInput) { in.EventSourceToken = aws.String("t") },
 	} {
 		if _, err := add(change); code(err) != "InvalidParameterValueException" {
 			t.Errorf("%s: %v", what, err)

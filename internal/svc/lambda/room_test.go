@@ -511,6 +511,9 @@ func TestRefuses(t *testing.T) {
 		}, "Layers is not offered"},
 		"an image":  {func(in *sdk.CreateFunctionInput) { in.PackageType = types.PackageTypeImage }, "PackageType Image is not offered"},
 		"a network": {func(in *sdk.CreateFunctionInput) { in.VpcConfig = &types.VpcConfig{SubnetIds: []string{"subnet-1"}} }, "VpcConfig is not offered"},
+		"a level of logs": {func(in *sdk.CreateFunctionInput) {
+			in.LoggingConfig = &types.LoggingConfig{SystemLogLevel: types.SystemLogLevelWarn}
+		}, "LoggingConfig with log levels is not offered"},
 		"a reserved variable": {func(in *sdk.CreateFunctionInput) {
 			in.Environment = &types.Environment{Variables: map[string]string{"AWS_SESSION_TOKEN": "x"}}
 		}, "reserved keys"},
@@ -523,6 +526,9 @@ func TestRefuses(t *testing.T) {
 		if _, err := s.CreateFunction(t.Context(), in); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := s.ListFunctions(t.Context(), &sdk.ListFunctionsInput{MasterRegion: aws.String("us-east-1")}); code(err) != "InvalidParameterValueException" {
+		t.Error(err)
 	}
 	for _, name := range []string{"f", "arn:aws:lambda:eu-west-1:000000000000:function:f", "111111111111:function:f", "f:1", "f:live"} {
 		if _, err := s.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: &name}); code(err) != "ResourceNotFoundException" {
