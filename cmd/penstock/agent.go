@@ -16,8 +16,9 @@ func newAgent() *cobra.Command {
 		Long: `Poll the server for the commands of CodeDeploy deployments to this host, and carry them
 out: fetch the bundle, run the scripts of the AppSpec file, put the files in place.
 
-The address and the keys of the host come from the environment of the AWS tools, or from the
-data folder of a server on this machine. The address must begin with https:// unless it is
+The address and the keys of the host come from the environment of the AWS tools
+(AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or from the data
+folder of a server on this machine. The address must begin with https:// unless it is
 of this machine. The agent does what a deployment says with the rights of who starts it.
 
 It runs until it is interrupted, and then finishes the commands that have begun. A second

@@ -68,7 +68,7 @@ func newRoot() *cobra.Command {
 		Use:   "penstock",
 		Short: "AWS CodePipeline that you own",
 		Long: `penstock speaks the API of AWS CodePipeline and runs the pipelines, with repositories,
-builds, buckets, logs and roles in the same binary.
+builds, deployments to hosts, functions, buckets, logs and roles in the same binary.
 
 Start with "penstock demo", or with "penstock serve" and, in another terminal,
 eval "$(penstock env)".

@@ -102,8 +102,6 @@ var layers = []layer{
 	{"internal/svc/tagging", "api api/resourcegroupstaggingapi store auth fault", ""},
 	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", "sdk"},
 	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
-	{"internal/console", "auth fault", "sdk"},
-	{"internal/console/*", "console auth fault", "sdk"},
 	{"internal/app", "everything", "sdk yaml sync sys"},
 	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/demo", "app watch fault", "sdk exec"},
