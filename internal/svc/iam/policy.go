@@ -346,7 +346,7 @@ func (m *Room) ListEntitiesForPolicy(ctx context.Context, in *iam.ListEntitiesFo
 			return err
 		}
 		for _, h := range holders {
-			if in.EntityFilter != "" && in.EntityFilter != kindName(h.Kind) {
+			if in.EntityFilter != "" && in.EntityFilter != kindName(h.Kind) || in.PolicyUsageFilter == "PermissionsBoundary" { // which nobody has here
 				continue
 			}
 			s, err := load(ctx, tx, h.Kind, account, h.Name)

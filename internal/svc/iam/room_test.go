@@ -255,6 +255,9 @@ func TestPolicyLife(t *testing.T) {
 		}
 		self := aws.String(auth.Administrator)
 		must[*sdk.AttachUserPolicyOutput](t)(c.AttachUserPolicy(ctx, &sdk.AttachUserPolicyInput{UserName: self, PolicyArn: p.Arn}))
+		if l := must[*sdk.ListEntitiesForPolicyOutput](t)(c.ListEntitiesForPolicy(ctx, &sdk.ListEntitiesForPolicyInput{PolicyArn: p.Arn, PolicyUsageFilter: "PermissionsBoundary"})); len(l.PolicyUsers) != 0 {
+			t.Errorf("%+v", l)
+		}
 		if l := must[*sdk.ListEntitiesForPolicyOutput](t)(c.ListEntitiesForPolicy(ctx, &sdk.ListEntitiesForPolicyInput{PolicyArn: p.Arn})); len(l.PolicyUsers) != 1 || len(l.PolicyRoles) != 0 {
 			t.Errorf("%+v", l)
 		}
