@@ -530,10 +530,18 @@ func TestRefuses(t *testing.T) {
 	if _, err := s.ListFunctions(t.Context(), &sdk.ListFunctionsInput{MasterRegion: aws.String("us-east-1")}); code(err) != "InvalidParameterValueException" {
 		t.Error(err)
 	}
-	for _, name := range []string{"f", "arn:aws:lambda:eu-west-1:000000000000:function:f", "111111111111:function:f", "f:1", "f:live"} {
+	// W-31: a Region may have any name.
+	for _, name := range []string{"f", "arn:aws:lambda:eu-west-1:000000000000:function:f", "arn:aws:lambda:lab:000000000000:function:f", "111111111111:function:f", "f:1", "f:live"} {
 		if _, err := s.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: &name}); code(err) != "ResourceNotFoundException" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := s.ListTags(t.Context(), &sdk.ListTagsInput{Resource: aws.String("arn:aws:lambda:lab:000000000000:function:f")}); code(err) != "ResourceNotFoundException" {
+		t.Error(err)
+	}
+	if _, err := s.AddPermission(t.Context(), &sdk.AddPermissionInput{FunctionName: aws.String("arn:aws:lambda:lab:000000000000:function:f"), StatementId: aws.String("s"),
+		Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("events.amazonaws.com"), SourceArn: aws.String("arn:aws:events:lab:000000000000:rule/r")}); code(err) != "ResourceNotFoundException" {
+		t.Error(err)
 	}
 	if _, err := s.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("f"), Payload: []byte("{")}); code(err) != "InvalidRequestContentException" {
 		t.Error(err)
