@@ -51,6 +51,7 @@ test: setup check lint build ## everything
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## the scripts that drive the real binary with real clients
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock scripts/terraform
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go test -count=1 -timeout 20m ./e2e/...
 
 kill: build ## 200 times kill -9 while pipelines run

@@ -63,8 +63,13 @@ func withBinary(m *testing.M) int {
 // and penstock, git and the aws CLI on their path.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "testdata", func(*testscript.Env) {})
+}
+
+func runScripts(t *testing.T, dir string, more func(*testscript.Env)) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: dir, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			path := binary
 			if venv, err := filepath.Abs(filepath.Join("..", ".venv", "bin")); err == nil {
@@ -81,6 +86,7 @@ func TestScripts(t *testing.T) {
 				name, value, _ := strings.Cut(v, "=")
 				env.Setenv(name, value)
 			}
+			more(env)
 			s := &server{}
 			env.Values[serverKey{}] = s
 			env.Defer(s.kill)
