@@ -45,6 +45,9 @@ func (c *call) createBucket() error {
 	if strings.EqualFold(c.r.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
 		return notImplemented("x-amz-bucket-object-lock-enabled")
 	}
+	if in := c.r.Header.Get("X-Amz-Bucket-Namespace"); in != "" && in != "global" {
+		return notImplemented("x-amz-bucket-namespace: " + strings.ToValidUTF8(in, "?"))
+	}
 	acl, err := c.cannedACL(bucketACLs)
 	if err != nil {
 		return err

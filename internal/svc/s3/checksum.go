@@ -76,10 +76,27 @@ type claim struct {
 	trailer   bool
 }
 
+// computable refuses a checksum of an algorithm that is not computed here.
+func computable(h http.Header) error {
+	for name := range h {
+		switch rest, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-checksum-"); {
+		case !ok, rest == "algorithm", rest == "type", rest == "mode":
+		default:
+			if _, err := findAlgorithm(rest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // readClaim finds the one checksum a request carries, announces in its trailer, or asks
 // to have computed.
 func readClaim(h http.Header) (claim, error) {
 	var c claim
+	if err := computable(h); err != nil {
+		return c, err
+	}
 	for _, a := range algorithms {
 		text := h.Get(a.header())
 		if text == "" {

@@ -92,12 +92,7 @@ func readMeta(h http.Header, info *store.ObjectInfo) error {
 
 func (c *call) readEncryption(info *store.ObjectInfo) error {
 	h := c.r.Header
-	for _, name := range []string{"X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm"} {
-		if h.Get(name) != "" {
-			return notImplemented(strings.ToLower(name))
-		}
-	}
-	for _, name := range []string{"X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Legal-Hold"} {
+	for _, name := range []string{"X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Legal-Hold", "X-Amz-Object-Lock-Retain-Until-Date"} {
 		if h.Get(name) != "" {
 			return invalidRequest("Bucket is missing Object Lock Configuration")
 		}

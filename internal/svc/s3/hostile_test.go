@@ -96,6 +96,8 @@ func TestHostileHeaders(t *testing.T) {
 		{"X-Amz-Decoded-Content-Length", "-5", "InvalidArgument"}, {"X-Amz-Trailer", "x-amz-checksum-md4", "InvalidRequest"},
 		{"X-Amz-Trailer", "x-amz-checksum-crc32", "MalformedTrailerError"}, {"If-None-Match", `"etag"`, "NotImplemented"},
 		{"X-Amz-Object-Lock-Mode", "GOVERNANCE", "InvalidRequest"}, {"X-Amz-Write-Offset-Bytes", "1", "NotImplemented"},
+		{"X-Amz-Object-Lock-Retain-Until-Date", "2030-01-01T00:00:00Z", "InvalidRequest"},
+		{"X-Amz-Checksum-Sha512", "AAAA", "InvalidRequest"}, {"X-Amz-Checksum-Xxhash64", "AAAA", "InvalidRequest"}, {"X-Amz-Checksum-Md5", "AAAA", "InvalidRequest"},
 	} {
 		w := s.raw("PUT", "/head/k", nil, test[:2]...)
 		if got := code(w); got != test[2] {
@@ -104,6 +106,37 @@ func TestHostileHeaders(t *testing.T) {
 	}
 	if n := s.blobCount(); n != 1 {
 		t.Errorf("%d blobs are kept, want 1", n)
+	}
+}
+
+// N-3, N-6: a condition or a key that nothing here acts on is refused, by whichever operation, and
+// nothing is deleted or read without it.
+func TestUnservedHeaders(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.bucket(s.client(admin), "held", "")
+	s.raw("PUT", "/held/k", []byte("x"))
+	for _, test := range [][]string{
+		{"DELETE", "/held/k", "X-Amz-If-Match-Size", "7"},
+		{"DELETE", "/held/k", "X-Amz-If-Match-Last-Modified-Time", "Thu, 26 Nov 2020 00:00:00 GMT"},
+		{"DELETE", "/held/k?uploadId=u", "X-Amz-If-Match-Initiated-Time", "Thu, 26 Nov 2020 00:00:00 GMT"},
+		{"GET", "/held/k", "X-Amz-Server-Side-Encryption-Customer-Key", "a2V5"},
+		{"PUT", "/held/k?uploadId=u&partNumber=1", "X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256"},
+		{"PUT", "/held-too", "X-Amz-Bucket-Namespace", "account-regional"},
+	} {
+		w := s.raw(test[0], test[1], nil, test[2:]...)
+		if w.Code != 501 || code(w) != "NotImplemented" || !strings.Contains(w.Body.String(), strings.ToLower(test[2])) {
+			t.Errorf("%q: %d %s", test, w.Code, w.Body)
+		}
+	}
+	for _, element := range []string{"<Size>7</Size>", "<LastModifiedTime>2020-11-26T00:00:00Z</LastModifiedTime>"} {
+		w := s.raw("POST", "/held?delete", []byte("<Delete><Object><Key>k</Key>"+element+"</Object></Delete>"))
+		if w.Code != 501 || code(w) != "NotImplemented" {
+			t.Errorf("%s: %d %s", element, w.Code, w.Body)
+		}
+	}
+	if w := s.raw("GET", "/held/k", nil); w.Code != 200 {
+		t.Errorf("the object: %d", w.Code)
 	}
 }
 

@@ -32,9 +32,6 @@ func (c *call) newObject() (o store.Object, err error) {
 }
 
 func (c *call) putObject() error {
-	if c.r.Header.Get("X-Amz-Write-Offset-Bytes") != "" {
-		return notImplemented("x-amz-write-offset-bytes")
-	}
 	o, err := c.newObject()
 	if err != nil {
 		return err
@@ -203,6 +200,8 @@ type deleteRequest struct {
 	Object []struct {
 		Key, ETag string
 		VersionID *string `xml:"VersionId"`
+		// Conditions of directory buckets, which are refused.
+		LastModifiedTime, Size string
 	}
 }
 
@@ -242,6 +241,10 @@ func (c *call) deleteObjects() error {
 	allowed := make([]error, len(in.Object))
 	for i, o := range in.Object {
 		switch {
+		case o.LastModifiedTime != "":
+			return notImplemented("LastModifiedTime")
+		case o.Size != "":
+			return notImplemented("Size")
 		case o.Key == "":
 			return fault.New("UserKeyMustBeSpecified", "The bucket POST must contain the specified field name. If it is specified, please check the order of the fields.")
 		case len(o.Key) > 1024:

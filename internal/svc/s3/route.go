@@ -111,6 +111,25 @@ var unknown = []string{
 	"website", "renameObject",
 }
 
+// unserved are headers of requests that nothing here acts on: keys of the customer's, and
+// conditions of directory buckets. Who sends one must not believe that it was kept to.
+var unserved = []string{
+	"X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
+	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
+	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5",
+	"X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size", "X-Amz-If-Match-Initiated-Time", "X-Amz-Write-Offset-Bytes",
+}
+
+// checkHeaders refuses a request with one of the unserved headers.
+func (c *call) checkHeaders() error {
+	for _, name := range unserved {
+		if c.r.Header.Get(name) != "" {
+			return notImplemented(strings.ToLower(name))
+		}
+	}
+	return nil
+}
+
 func (c *call) operation() (*operation, error) {
 	at := service
 	switch {

@@ -119,6 +119,9 @@ func (c *call) serve() error {
 		return err
 	}
 	c.op = op.name
+	if err := c.checkHeaders(); err != nil {
+		return err
+	}
 	if err := c.readVersion(); err != nil {
 		return err
 	}
