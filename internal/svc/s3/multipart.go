@@ -338,6 +338,11 @@ func (c *call) checkWhole(o *store.Object, a *algorithm) error {
 	if text := c.r.Header.Get("X-Amz-Mp-Object-Size"); text != "" && text != strconv.FormatInt(o.Size, 10) {
 		return invalidRequest("The provided 'x-amz-mp-object-size' header does not match what was computed.")
 	}
+	for _, other := range algorithms {
+		if other != a && c.r.Header.Get(other.header()) != "" {
+			return invalidRequest("The upload was not created with the checksum algorithm of the header %s.", other.header())
+		}
+	}
 	if a == nil {
 		return nil
 	}

@@ -129,10 +129,21 @@ func TestFullObjectChecksums(t *testing.T) {
 			out := ok(c.UploadPart(ctx, &s3.UploadPartInput{Bucket: b, Key: key, UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(part), ChecksumAlgorithm: a}))(t)
 			in.MultipartUpload.Parts = append(in.MultipartUpload.Parts, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag})
 		}
-		done := ok(c.CompleteMultipartUpload(ctx, in))(t)
 		// The same bytes in one piece have the same checksum.
 		must(t)(c.PutObject(ctx, &s3.PutObjectInput{Bucket: b, Key: aws.String("whole"), Body: bytes.NewReader(whole), ChecksumAlgorithm: a}))
 		head := ok(c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b, Key: aws.String("whole"), ChecksumMode: types.ChecksumModeEnabled}))(t)
+		// A checksum beside the list of parts is that of the whole.
+		wrong := *in
+		wrong.ChecksumSHA1 = aws.String("2jmj7l5rSw0yVb/vlWAYkK/YBwk=")
+		_, err := c.CompleteMultipartUpload(ctx, &wrong)
+		refused(t, err, 400, "InvalidRequest")
+		if wrong = *in; a == "CRC32" {
+			wrong.ChecksumCRC32 = aws.String("AAAAAA==")
+			_, err = c.CompleteMultipartUpload(ctx, &wrong)
+			refused(t, err, 400, "BadDigest")
+		}
+		in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME = head.ChecksumCRC32, head.ChecksumCRC32C, head.ChecksumCRC64NVME
+		done := ok(c.CompleteMultipartUpload(ctx, in))(t)
 		want := aws.ToString(head.ChecksumCRC32) + aws.ToString(head.ChecksumCRC32C) + aws.ToString(head.ChecksumCRC64NVME)
 		got := aws.ToString(done.ChecksumCRC32) + aws.ToString(done.ChecksumCRC32C) + aws.ToString(done.ChecksumCRC64NVME)
 		if got != want || got == "" || done.ChecksumType != "FULL_OBJECT" {
