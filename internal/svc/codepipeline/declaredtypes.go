@@ -31,6 +31,9 @@ func (r *Room) UpdateActionType(ctx context.Context, in *api.UpdateActionTypeInp
 	if err := auth.Check(ctx, "codepipeline:UpdateActionType", pipeline.ActionTypeARN(c.Region, c.Account, t.ID)); err != nil {
 		return nil, err
 	}
+	if err := ownOnly(d, c.Account); err != nil {
+		return nil, err
+	}
 	if d.Executor.Type == "Lambda" { // S-321
 		if d.Executor.Configuration == nil || d.Executor.Configuration.LambdaExecutorConfiguration == nil {
 			return nil, fault.New("ValidationException", "An executor of the type Lambda needs 'executor.configuration.lambdaExecutorConfiguration' with the function's 'lambdaFunctionArn'")
@@ -64,6 +67,40 @@ func (r *Room) UpdateActionType(ctx context.Context, in *api.UpdateActionTypeInp
 		}
 		return tx.PutDeclaredActionType(ctx, c.Account, c.Region, store.DeclaredActionType{ActionType: t, Declaration: text})
 	})
+}
+
+// ownOnly refuses a declaration that lets in whom this server would not let in: a type is of its
+// account, and only workers of that account poll for its jobs (S-301).
+func ownOnly(d *api.ActionTypeDeclaration, account string) error {
+	others := func(member string, accounts []string) error {
+		for _, a := range accounts {
+			if a != account {
+				return fault.New("ValidationException", "'%s' has '%s', but an action type of this server is for its own account only. "+
+					"Leave it out, give '%s', or declare the type in the other account too", member, a, account)
+			}
+		}
+		return nil
+	}
+	if p := d.Permissions; p != nil {
+		if err := others("permissions.allowedAccounts", p.AllowedAccounts); err != nil {
+			return err
+		}
+	}
+	e := d.Executor.Configuration
+	if e == nil {
+		return nil
+	}
+	if e.LambdaExecutorConfiguration != nil && d.Executor.Type != "Lambda" || e.JobWorkerExecutorConfiguration != nil && d.Executor.Type == "Lambda" {
+		return fault.New("ValidationException", "'executor.configuration' is for another type of executor than 'executor.type', which is %s", d.Executor.Type)
+	}
+	if w := e.JobWorkerExecutorConfiguration; w != nil {
+		if len(w.PollingServicePrincipals) > 0 {
+			return fault.New("ValidationException", "'executor.configuration.jobWorkerExecutorConfiguration.pollingServicePrincipals' has '%s', but no service polls for jobs of this server. "+
+				"Leave it out: users of the account poll", w.PollingServicePrincipals[0])
+		}
+		return others("executor.configuration.jobWorkerExecutorConfiguration.pollingAccounts", w.PollingAccounts)
+	}
+	return nil
 }
 
 // GetActionType shows an action type as it was declared.

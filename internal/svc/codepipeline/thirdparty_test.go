@@ -152,6 +152,27 @@ func TestDeclaredActionTypes(t *testing.T) {
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Properties[1].Optional = new(false) }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Executor.Type = "Lambda" }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Executor.Type, d.Executor.Configuration = "Lambda", nil }))
+		// A type is of its account: nobody else can be let in, and no service polls.
+		worker := func(d *api.ActionTypeDeclaration) *api.JobWorkerExecutorConfiguration {
+			return d.Executor.Configuration.JobWorkerExecutorConfiguration
+		}
+		must(w, 0, update(func(d *api.ActionTypeDeclaration) {
+			d.Permissions = &api.ActionTypePermissions{AllowedAccounts: []string{account}}
+		}))
+		for _, other := range []string{"*", "222222222222"} {
+			w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) {
+				d.Permissions = &api.ActionTypePermissions{AllowedAccounts: []string{account, other}}
+			}))
+		}
+		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { worker(d).PollingAccounts = []string{"222222222222"} }))
+		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) {
+			worker(d).PollingServicePrincipals = []string{"scanner.amazonaws.com"}
+		}))
+		lambda := &api.LambdaExecutorConfiguration{LambdaFunctionArn: "arn:aws:lambda:eu-west-1:111111111111:function:f"}
+		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Executor.Configuration.LambdaExecutorConfiguration = lambda }))
+		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) {
+			d.Executor.Type, d.Executor.Configuration.LambdaExecutorConfiguration = "Lambda", lambda
+		}))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Id.Owner = "AWS" }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.Id.Category = "Compute" }))
 		w.refused("ValidationException", update(func(d *api.ActionTypeDeclaration) { d.InputArtifactDetails.MaximumCount = new(int32(11)) }))
