@@ -120,12 +120,13 @@ func (v *validator) fields(a subject) error {
 			return fault.New(invalidAction, "Output artifact '%s' of action '%s' has files, which only compute actions such as Commands can have", output.Name, a.Name)
 		}
 	}
+	// What does not run here may have some; its actions fail and say why (S-52).
+	if len(a.EnvironmentVariables) > 0 && !compute && a.t.Unavailable == "" {
+		return fault.New(invalidAction, "Action '%s' has environmentVariables, which only compute actions such as Commands can have. "+
+			"CodeBuild actions take the configuration key EnvironmentVariables", a.Name)
+	}
 	for _, e := range a.EnvironmentVariables {
-		switch {
-		case e.Type == "" || e.Type == "PLAINTEXT" || e.Type == "SECRETS_MANAGER" && isCommands:
-		case e.Type == "SECRETS_MANAGER":
-			return fault.New(invalidAction, "Environment variable '%s' of action '%s' has the type SECRETS_MANAGER, which only Commands actions can have", e.Name, a.Name)
-		default:
+		if e.Type != "" && e.Type != "PLAINTEXT" && e.Type != "SECRETS_MANAGER" {
 			return violation(a.path+".environmentVariables", notIn, "PLAINTEXT, SECRETS_MANAGER")
 		}
 	}

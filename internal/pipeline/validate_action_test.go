@@ -54,9 +54,9 @@ func TestActions(t *testing.T) {
 		{"S-45 secret variable", func(d *Declaration, _ *Env) {
 			commandsAction(d).EnvironmentVariables = []EnvironmentVariable{{"A", "x", "SECRETS_MANAGER"}, {"B", "#{build.V}", ""}}
 		}, "", ""},
-		{"S-45 secret variable elsewhere", func(d *Declaration, _ *Env) {
-			action(d, "Compile").EnvironmentVariables = []EnvironmentVariable{{"A", "x", "SECRETS_MANAGER"}}
-		}, invalidAction, "Environment variable 'A' of action 'Compile' has the type SECRETS_MANAGER, which only Commands actions can have"},
+		{"S-45 variable elsewhere", func(d *Declaration, _ *Env) {
+			action(d, "Compile").EnvironmentVariables = []EnvironmentVariable{{"A", "x", ""}}
+		}, invalidAction, "Action 'Compile' has environmentVariables, which only compute actions such as Commands can have. CodeBuild actions take the configuration key EnvironmentVariables"},
 		{"S-45 type", func(d *Declaration, _ *Env) {
 			commandsAction(d).EnvironmentVariables = []EnvironmentVariable{{"A", "x", "PARAMETER_STORE"}}
 		}, invalidValue, "1 validation error detected: Value at 'pipeline.stages.2.member.actions.2.member.environmentVariables' failed to satisfy constraint: Member must satisfy enum value set: [PLAINTEXT, SECRETS_MANAGER]"},
