@@ -298,7 +298,7 @@ func (c *call) assemble(o *store.Object, list []completePart, kept []store.Part)
 		}
 		tags.Write(raw)
 		if a != nil {
-			if given := *want.field(a.name); given != "" && given != p.Checksum {
+			if given := want.checksums; given != (checksums{}) && given != checksumOf(a.name, p.Checksum) {
 				return nil, invalid
 			}
 			sum, err := base64.StdEncoding.DecodeString(p.Checksum)

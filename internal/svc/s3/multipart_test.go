@@ -142,6 +142,10 @@ func TestFullObjectChecksums(t *testing.T) {
 			_, err = c.CompleteMultipartUpload(ctx, &wrong)
 			refused(t, err, 400, "BadDigest")
 		}
+		wrong.MultipartUpload = &types.CompletedMultipartUpload{Parts: append([]types.CompletedPart{}, in.MultipartUpload.Parts...)}
+		wrong.ChecksumCRC32, wrong.MultipartUpload.Parts[2].ChecksumSHA1 = nil, aws.String("2jmj7l5rSw0yVb/vlWAYkK/YBwk=")
+		_, err = c.CompleteMultipartUpload(ctx, &wrong)
+		refused(t, err, 400, "InvalidPart")
 		in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME = head.ChecksumCRC32, head.ChecksumCRC32C, head.ChecksumCRC64NVME
 		done := ok(c.CompleteMultipartUpload(ctx, in))(t)
 		want := aws.ToString(head.ChecksumCRC32) + aws.ToString(head.ChecksumCRC32C) + aws.ToString(head.ChecksumCRC64NVME)
