@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -65,7 +66,9 @@ func (Provider) Run(ctx context.Context, job provider.Job) provider.Result {
 	case aws.ToString(out.PipelineExecutionId) == "":
 		return provider.Failed(pipeline.SystemUnavailable, "Could not start the pipeline %s: the answer names no execution", name)
 	}
-	return provider.Result{Progress: provider.Progress{ExternalID: *out.PipelineExecutionId}}
+	page := job.Env.ConsoleURL + "/codesuite/codepipeline/pipelines/" + url.PathEscape(name) + "/executions/" + *out.PipelineExecutionId +
+		"/timeline?region=" + url.QueryEscape(job.Region)
+	return provider.Result{Progress: provider.Progress{ExternalID: *out.PipelineExecutionId, ExternalURL: page}}
 }
 
 func wrong(job provider.Job, key, what string, err error) provider.Result {

@@ -48,7 +48,7 @@ func run(t *testing.T, status int, answer string, configuration map[string]strin
 	}))
 	t.Cleanup(srv.Close)
 	job := providertest.Job(pipelineinvoke.New().Types()[0])
-	job.Configuration = configuration
+	job.Configuration, job.Env.ConsoleURL = configuration, "http://server"
 	job.Env.AWS = aws.Config{Region: "eu-west-1", BaseEndpoint: new(srv.URL), Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 		Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 	return pipelineinvoke.New().Run(t.Context(), job), asked
@@ -65,6 +65,9 @@ func TestStarts(t *testing.T) {
 	r, asked := run(t, 200, `{"pipelineExecutionId":"11111111-2222-4333-8444-555555555555"}`, configuration)
 	if r.Error != nil || r.ExternalID != "11111111-2222-4333-8444-555555555555" || r.Continue != "" {
 		t.Fatalf("%+v %v", r, r.Error)
+	}
+	if want := "http://server/codesuite/codepipeline/pipelines/deploy/executions/11111111-2222-4333-8444-555555555555/timeline?region=eu-west-1"; r.ExternalURL != want {
+		t.Errorf("%s, want %s", r.ExternalURL, want)
 	}
 	in := asked[0]
 	if in.Name != "deploy" || in.ClientRequestToken != "5a7b6c1e-0000-4000-8000-000000000002" || len(in.Variables) != 2 || in.Variables[0].Value != "1" ||
