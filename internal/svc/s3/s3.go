@@ -108,6 +108,7 @@ func (c *call) serve() error {
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
 		return fault.New("InvalidURI", "Couldn't parse the specified URI.")
 	}
+	c.takeQuery()
 	if isControl(c.r) {
 		return c.control()
 	}
@@ -127,6 +128,24 @@ func (c *call) serve() error {
 	}
 	return c.recorded(op.level == bucketLevel && op.method != http.MethodGet && op.method != http.MethodHead && op.name != "DeleteObjects", op.name,
 		func() error { return c.carryOut(op) })
+}
+
+// takeQuery puts headers that stand in the query of a presigned URL, where they are signed, among
+// the headers. Checksums are not taken from there, as S3 does: an SDK that signs before there is a
+// body writes that of no body (W-34).
+func (c *call) takeQuery() {
+	if !c.query.Has("X-Amz-Signature") {
+		return
+	}
+	for name, values := range c.query {
+		name = http.CanonicalHeaderKey(name)
+		switch value, isChecksum := strings.CutPrefix(name, "X-Amz-Checksum-"); {
+		case !strings.HasPrefix(name, "X-Amz-"), c.r.Header.Get(name) != "", name == "X-Amz-Sdk-Checksum-Algorithm":
+		case isChecksum && value != "Mode" && value != "Algorithm" && value != "Type":
+		default:
+			c.r.Header[name] = values
+		}
+	}
 }
 
 // recorded runs a request and keeps a record of it if that is wanted: of what changes buckets. What
