@@ -98,6 +98,8 @@ type Continue struct {
 	Job JobRef
 	Result
 	Token string
+	// Revision, if set, is the action's, unless a later job gives another (S-313).
+	Revision *pipeline.Revision
 	// After is how long the next job rests; zero means pipeline.Limits.Continuation.
 	After time.Duration
 }

@@ -141,6 +141,7 @@ func (st *step) proceed(ev Continue) error {
 		return err
 	}
 	st.note(run, ev.Result)
+	run.Revision = cmp.Or(ev.Revision, run.Revision)
 	st.effect(EndJob{ID: run.Job, Status: JobSucceeded})
 	st.startJob(e, run, ev.Token, st.now.Add(cmp.Or(ev.After, st.limits.Continuation)))
 	st.touchRun(e, run)

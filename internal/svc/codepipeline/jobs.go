@@ -265,7 +265,7 @@ func succeeded(in *api.PutJobSuccessResultInput) func(engine.JobRef) engine.Even
 	}
 	return func(ref engine.JobRef) engine.Event {
 		if in.ContinuationToken != "" {
-			return engine.Continue{Job: ref, Result: result, Token: in.ContinuationToken}
+			return engine.Continue{Job: ref, Result: result, Token: in.ContinuationToken, Revision: revision}
 		}
 		return engine.Succeed{Job: ref, Result: result, Variables: in.OutputVariables, Revision: revision}
 	}

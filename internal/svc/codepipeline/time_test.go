@@ -61,7 +61,8 @@ func TestContinuation(t *testing.T) {
 		}
 		w.refused("ValidationException", put(&api.PutJobSuccessResultInput{ContinuationToken: "more", OutputVariables: map[string]string{"a": "b"}}))
 		if err := put(&api.PutJobSuccessResultInput{ContinuationToken: "more", ExecutionDetails: &api.ExecutionDetails{
-			Summary: "half", ExternalExecutionId: "x1", PercentComplete: new(int32(50))}}); err != nil {
+			Summary: "half", ExternalExecutionId: "x1", PercentComplete: new(int32(50))},
+			CurrentRevision: &api.CurrentRevision{Revision: "r1", ChangeIdentifier: "c1"}}); err != nil {
 			w.Fatal(err)
 		}
 		w.refused("InvalidJobStateException", put(&api.PutJobSuccessResultInput{})) // the job is complete
@@ -83,8 +84,9 @@ func TestContinuation(t *testing.T) {
 		if _, err := w.PutJobSuccessResult(w.ctx, &api.PutJobSuccessResultInput{JobId: second.Id}); err != nil {
 			w.Fatal(err)
 		}
-		if s := w.state("p").StageStates[0].ActionStates[0].LatestExecution; s.Status != "Succeeded" {
-			w.Errorf("at the end %+v", s)
+		a := w.state("p").StageStates[0].ActionStates[0]
+		if a.LatestExecution.Status != "Succeeded" || a.CurrentRevision == nil || a.CurrentRevision.RevisionId != "r1" { // S-313: what an earlier job said counts
+			w.Errorf("at the end %+v, %+v", a.LatestExecution, a.CurrentRevision)
 		}
 	})
 }
