@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +28,7 @@ func (b *bench) besidePostgres(c crowd) error {
 func (b *bench) beside(what, database string, c crowd) (err error) {
 	small, large := filepath.Join(b.dir, what+"-one"), filepath.Join(b.dir, what+"-all")
 	begun := time.Now()
-	if err := generate(b.ctx, cmp.Or(database, large), c); err != nil {
+	if err := generate(b.ctx, large, database, c); err != nil {
 		return err
 	}
 	b.rows = append(b.rows, row{what: fmt.Sprintf("%s: %d pipelines lived through %d executions in %s", what, c.pipelines, c.executions, short(time.Since(begun)))})
@@ -77,7 +76,7 @@ func (b *bench) single(database, folder string) (url string, stop func() error, 
 			return "", nil, err
 		}
 	}
-	return url, stop, generate(b.ctx, cmp.Or(url, folder), crowd{pipelines: 1, executions: 5})
+	return url, stop, generate(b.ctx, folder, url, crowd{pipelines: 1, executions: 5})
 }
 
 // compare asks both servers the same, in turns.

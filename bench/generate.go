@@ -46,21 +46,19 @@ func (c crowd) of(i int) int {
 	return n
 }
 
-// generate fills the database of a data folder, or one that is named by its URL, in which no
-// server has run before. PENSTOCK_MASTER_KEY names the file of the server's master key, which a
-// data folder need not have yet.
-func generate(ctx context.Context, into string, c crowd) (err error) {
-	url := into
-	if !strings.Contains(into, "://") {
-		if err := os.MkdirAll(into, 0o700); err != nil {
+// generate fills the database of a data folder, or the one at a URL if there is one, in which no
+// server has run before. What is secret is sealed with the master key of the folder, which need
+// not have one yet, or with that in the file that PENSTOCK_MASTER_KEY names.
+func generate(ctx context.Context, folder, url string, c crowd) (err error) {
+	cfg := app.Config{Data: folder, MasterKey: os.Getenv("PENSTOCK_MASTER_KEY")}
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
-		url = "sqlite:" + filepath.Join(into, "penstock.db")
-	}
-	cfg := app.Config{Data: into, MasterKey: os.Getenv("PENSTOCK_MASTER_KEY")}
-	if cfg.MasterKey == "" && strings.Contains(into, "://") {
+	} else if cfg.MasterKey == "" {
 		return errors.New("PENSTOCK_MASTER_KEY must name the file of the server's master key")
 	}
+	url = cmp.Or(url, "sqlite:"+filepath.Join(folder, "penstock.db"))
 	keys, err := cfg.MasterKeys()
 	if err != nil {
 		return err

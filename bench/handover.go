@@ -40,7 +40,7 @@ func (b *bench) handover() error {
 func (b *bench) handoverBeside(live int) error {
 	name := fmt.Sprint("handover", live)
 	if live > 1 { // in another Region: an account may have a thousand in one
-		if err := generate(b.ctx, filepath.Join(b.dir, name), crowd{pipelines: live - 1, executions: live - 1, waiting: true, region: "us-west-2"}); err != nil {
+		if err := generate(b.ctx, filepath.Join(b.dir, name), "", crowd{pipelines: live - 1, executions: live - 1, waiting: true, region: "us-west-2"}); err != nil {
 			return err
 		}
 	}

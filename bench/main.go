@@ -55,7 +55,11 @@ func main() {
 		return
 	}
 	if *into != "" {
-		if err := generate(context.Background(), *into, crowd{pipelines: *pipelines, executions: *executions}); err != nil {
+		folder, url := *into, ""
+		if strings.Contains(*into, "://") {
+			folder, url = "", *into
+		}
+		if err := generate(context.Background(), folder, url, crowd{pipelines: *pipelines, executions: *executions}); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
