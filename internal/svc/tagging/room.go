@@ -187,6 +187,9 @@ func (r *Room) GetResources(ctx context.Context, in *api.GetResourcesInput) (*ap
 	out := &api.GetResourcesOutput{ResourceTagMappingList: []api.ResourceTagMapping{}}
 	held, seen := 0, 0
 	last, err := r.walk(ctx, from, w.service, func(s *Source, t *store.Tagged) bool {
+		if seen == most && len(w.arns) == 0 {
+			return false
+		}
 		if w.match(s, t) {
 			held += len(t.Tags)
 			if len(out.ResourceTagMappingList) == resources || tags > 0 && held > tags && len(out.ResourceTagMappingList) > 0 {
@@ -199,7 +202,7 @@ func (r *Room) GetResources(ctx context.Context, in *api.GetResourcesInput) (*ap
 			out.ResourceTagMappingList = append(out.ResourceTagMappingList, m)
 		}
 		seen++
-		return seen < most || len(w.arns) > 0
+		return true
 	})
 	if err == nil && last != nil && len(w.arns) == 0 {
 		out.PaginationToken, err = token(last)

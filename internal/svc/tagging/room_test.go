@@ -102,6 +102,31 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// N-17: the last resource that one call looks at is given once, though it is the one that the next call
+// goes on behind.
+func TestLastLookedAt(t *testing.T) {
+	t.Parallel()
+	r := New(Deps{Sources: []Source{many(t, "a", 9), many(t, "b", 12_000)}})
+	in := &api.GetResourcesInput{TagFilters: []api.TagFilter{{Key: "n", Values: []string{"990"}}}}
+	var given []string
+	for {
+		out, err := r.GetResources(auth.Trusted(t.Context(), ann), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range out.ResourceTagMappingList {
+			given = append(given, strings.TrimPrefix(m.ResourceARN, "arn:aws:b:us-east-1:000000000000:"))
+		}
+		if in.PaginationToken = out.PaginationToken; in.PaginationToken == "" {
+			break
+		}
+	}
+	want := "000990 001990 002990 003990 004990 005990 006990 007990 008990 009990 010990 011990"
+	if got := strings.Join(given, " "); got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
+
 // N-17: what makes no sense is refused.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
