@@ -345,6 +345,8 @@ func TestBadBundles(t *testing.T) {
 		"d-in-the-way": {event: "Install", files: spec("files: [{source: f, destination: HOST/out/f}, {source: f, destination: HOST/out}]"), words: "already exists at the location"},
 		"d-folder":     {event: "Install", files: spec("files: [{source: f, destination: HOST/secret/in}]"), words: "already exists at this location: HOST/secret"},
 		"d-event":      {event: "Install", files: spec("hooks: {Sometimes: [{location: f}]}"), more: func(spec, _ map[string]any) { spec["AllPossibleLifecycleEvents"] = []string{"Install"} }, words: `unknown lifecycle events: ["Sometimes"]`},
+		"d-break":      {event: "DownloadBundle", files: map[string]string{"app/x\n/secret": "x"}, words: "control character in its name"},
+		"d-break-to":   {event: "Install", files: spec(`files: [{source: f, destination: "HOST/out\n"}]`), words: "has a control character"},
 		"d-pattern":    {event: "Install", files: spec("files: [{source: f, destination: HOST/out}]\npermissions: [{object: HOST/out/f, pattern: '*'}]"), words: "invalid pattern (*)"},
 		"d-twice":      {event: "Install", files: spec("files: [{source: f, destination: HOST/out}]\npermissions: [{object: HOST/out/f, mode: 644}, {object: HOST/out, mode: 600}]"), words: "specified more than once"},
 		"d-default":    {event: "Install", files: spec("files: [{source: f, destination: HOST/out}]\npermissions: [{object: HOST/out/f, acls: ['d:me:r']}]"), words: "-d parameter"},
