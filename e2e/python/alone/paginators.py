@@ -131,6 +131,9 @@ until("rules of three executions", lambda: len(cp.list_rule_executions(pipelineN
 
 # What the operations that need to be told what are told
 now = datetime.now(timezone.utc)
+# boto3 sends the time as whole seconds: all that was done until now was done before this.
+over = now.replace(microsecond=0) + timedelta(seconds=1)
+until("a second that is over", lambda: datetime.now(timezone.utc) > over)
 ARGUMENTS = {
     "GetDifferences": {"repositoryName": "one", "afterCommitSpecifier": "main"}, "ListBranches": {"repositoryName": "one"}, "ListBuildsForProject": {"projectName": "project-0"},
     "ListAliases": {"FunctionName": "one"}, "ListVersionsByFunction": {"FunctionName": "one"}, "DescribeLogStreams": {"logGroupName": "one"}, "FilterLogEvents": {"logGroupName": "one"},
@@ -140,7 +143,7 @@ ARGUMENTS = {
     "ListAccessKeys": {"UserName": "one"}, "ListAttachedRolePolicies": {"RoleName": "one"}, "ListAttachedUserPolicies": {"UserName": "one"}, "ListEntitiesForPolicy": {"PolicyArn": policies[0]},
     "ListInstanceProfilesForRole": {"RoleName": "one"}, "ListPolicyTags": {"PolicyArn": policies[0]}, "ListPolicyVersions": {"PolicyArn": policies[0]}, "ListRolePolicies": {"RoleName": "one"},
     "ListRoleTags": {"RoleName": "one"}, "ListUserPolicies": {"UserName": "one"}, "ListUserTags": {"UserName": "one"}, "GetTagValues": {"Key": "all"},
-    "LookupEvents": {"EndTime": now - timedelta(seconds=1)},
+    "LookupEvents": {"EndTime": over},
     "GetMetricData": {"StartTime": now - timedelta(hours=1), "EndTime": now, "MetricDataQueries": [
         {"Id": f"q{i}", "MetricStat": {"Metric": {"Namespace": "n", "MetricName": f"m{i}"}, "Period": 60, "Stat": "Sum"}} for i in range(3)]},
     "ListApplicationRevisions": {"applicationName": "one"}, "ListDeploymentGroups": {"applicationName": "one"},
