@@ -28,7 +28,7 @@ const maxAnswered = 64
 // rejection counts at once, whoever may give it; an approval is held to the action's own rules.
 func (st *step) approve(ev Approve) error {
 	e, run := st.s.Pending(ev.Stage, ev.Action, ev.Token)
-	if run == nil {
+	if run == nil || !st.now.Before(run.Deadline) { // S-226: also if its wake-up is late
 		return st.notPending(ev)
 	}
 	if ev.Status == "Approved" {

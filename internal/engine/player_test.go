@@ -60,7 +60,7 @@ func newPlayer(t *testing.T) *player {
 //	retry eN STAGE MODE · rollback STAGE eN · stop eN [abandon] · disable|enable STAGE [Outbound]
 //	override eN STAGE BEFORE_ENTRY|ON_SUCCESS
 //	note eN STAGE/ACTION NAME                                keeps the present token under a name
-//	wait DURATION                                            and fires what is due
+//	wait DURATION [late]                                     and fires what is due, unless late
 //	wake eN STAGE/ACTION                                     fires too early or too late
 //	delete
 //	show [events] [jobs] [timers] [gates] [runs] [keys] [variables] [conditions]
@@ -105,7 +105,7 @@ func (p *player) do(lines []string) string {
 			ev = EnableTransition{Stage: args[0], Direction: direction, By: "arn:operator"}
 		}
 	case "wait":
-		return p.wait(args[0])
+		return p.wait(args[0], len(args) > 1)
 	case "note":
 		p.tokens[args[2]] = p.tokens[args[0]+" "+args[1]]
 		return ""
@@ -205,7 +205,7 @@ func dump(t rapid.TB, s *State, effects []Effect) string {
 	return string(text)
 }
 
-func (p *player) wait(d string) string {
+func (p *player) wait(d string, late bool) string {
 	dur, err := time.ParseDuration(d)
 	if err != nil {
 		p.t.Fatal(err)
@@ -214,7 +214,7 @@ func (p *player) wait(d string) string {
 	var out strings.Builder
 	for _, e := range p.s.ordered() {
 		for _, run := range e.running() {
-			if !run.Deadline.After(p.now) {
+			if !late && !run.Deadline.After(p.now) {
 				out.WriteString(p.step(Wakeup{Run: run.ID}))
 			}
 		}
