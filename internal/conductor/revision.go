@@ -9,7 +9,8 @@ import (
 )
 
 // remember records the revision that an event reported for a source whose worker is elsewhere,
-// or that such a worker says it took: it was seen, and by which execution (S-105).
+// or that such a worker says it took, with its last job or an earlier one: it was seen, and by
+// which execution (S-105, S-313).
 func remember(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.State, ev engine.Event) error {
 	switch ev := ev.(type) {
 	case engine.Start:
@@ -19,13 +20,10 @@ func remember(ctx context.Context, tx *store.Tx, pipelineID string, s *engine.St
 		e := execution(s, s.Started)
 		return tx.PutRevision(ctx, pipelineID, ev.Reported.Action, ev.Reported.ID, e.ID, e.Order)
 	case engine.Succeed:
-		if ev.Revision == nil {
-			return nil
-		}
 		e := execution(s, ev.Job.Execution)
 		for _, run := range e.LatestRuns() {
-			if run.ID == ev.Job.Run && run.Type.Category == pipeline.CategorySource && run.Type.Owner != pipeline.OwnerAWS {
-				return tx.PutRevision(ctx, pipelineID, run.Action, ev.Revision.ID, e.ID, e.Order)
+			if run.ID == ev.Job.Run && run.Type.Category == pipeline.CategorySource && run.Type.Owner != pipeline.OwnerAWS && run.Revision != nil {
+				return tx.PutRevision(ctx, pipelineID, run.Action, run.Revision.ID, e.ID, e.Order)
 			}
 		}
 	}

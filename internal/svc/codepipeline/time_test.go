@@ -88,6 +88,11 @@ func TestContinuation(t *testing.T) {
 		if a.LatestExecution.Status != "Succeeded" || a.CurrentRevision == nil || a.CurrentRevision.RevisionId != "r1" { // S-313: what an earlier job said counts
 			w.Errorf("at the end %+v, %+v", a.LatestExecution, a.CurrentRevision)
 		}
+		// S-105: and it was seen, whichever of the jobs told of it.
+		out, err := w.PutActionRevision(w.ctx, report("Get", "r1"))
+		if must(w, out, err); *out.NewRevision || out.PipelineExecutionId != first.Data.PipelineContext.PipelineExecutionId {
+			w.Errorf("the revision of an earlier job of the action: new %v, execution %s", *out.NewRevision, out.PipelineExecutionId)
+		}
 	})
 }
 
