@@ -166,7 +166,7 @@ func (c *call) listObjectsV2() error {
 }
 
 type versionElement struct {
-	XMLName           xml.Name
+	name              string
 	Key               string
 	VersionID         string `xml:"VersionId"`
 	IsLatest          bool
@@ -177,6 +177,13 @@ type versionElement struct {
 	Size              *int64 `xml:",omitempty"`
 	Owner             owner
 	StorageClass      string `xml:",omitempty"`
+}
+
+// MarshalXML names the element. A field XMLName would take it out of the namespace.
+func (v versionElement) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	type members versionElement
+	start.Name.Local = v.name
+	return e.EncodeElement(members(v), start)
 }
 
 // listVersions is ListObjectVersions.
@@ -232,10 +239,9 @@ func (c *call) listVersions() error {
 		MaxKeys: l.Max, EncodingType: encoding, IsTruncated: p.More,
 	}
 	for _, o := range p.Rows {
-		v := versionElement{Key: encode(o.Key), VersionID: o.Version, IsLatest: o.Latest, LastModified: stamp(o.Modified), Owner: c.owner()}
-		v.XMLName.Local = "DeleteMarker"
+		v := versionElement{name: "DeleteMarker", Key: encode(o.Key), VersionID: o.Version, IsLatest: o.Latest, LastModified: stamp(o.Modified), Owner: c.owner()}
 		if !o.DeleteMarker {
-			v.XMLName.Local = "Version"
+			v.name = "Version"
 			v.ETag, v.Size, v.StorageClass = quote(o.ETag), new(o.Size), storageClass(o)
 			v.ChecksumAlgorithm, v.ChecksumType = o.Info.Algorithm, o.Info.Type
 		}

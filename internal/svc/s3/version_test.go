@@ -1,7 +1,10 @@
 package s3_test
 
 import (
+	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -248,4 +251,37 @@ func TestEmptyBucketWhileListing(t *testing.T) {
 		t.Errorf("%d versions seen, want 12", seen)
 	}
 	must(t)(c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: b}))
+}
+
+// N-3: every element of a listing is in the namespace of S3; parsers that look at it find nothing else.
+func TestNamespace(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c, b, k := s.client(admin), aws.String("named"), aws.String("k")
+	s.bucket(c, *b, "")
+	s.version(c, *b, "Enabled")
+	s.put(c, *b, *k, "one")
+	must(t)(c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: b, Key: k}))
+	s.put(c, *b, "folder/k", "two")
+	must(t)(c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: b, Key: k}))
+	for _, path := range []string{"/", "/named?versions&delimiter=/", "/named?versions", "/named?delimiter=/", "/named?list-type=2&fetch-owner=true", "/named?uploads", "/named?acl"} {
+		d, elements := xml.NewDecoder(s.raw("GET", path, nil).Body), 0
+		for {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			if e, ok := token.(xml.StartElement); ok {
+				if elements++; e.Name.Space != "http://s3.amazonaws.com/doc/2006-03-01/" {
+					t.Errorf("%s: %s is in the namespace %q", path, e.Name.Local, e.Name.Space)
+				}
+			}
+		}
+		if elements < 4 {
+			t.Errorf("%s: %d elements", path, elements)
+		}
+	}
 }
