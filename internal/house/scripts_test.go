@@ -23,6 +23,7 @@ func TestFuzzScript(t *testing.T) {
 	}{
 		{"nothing found", "PASS\n", "0", true},
 		{"the time is over", failed + "context deadline exceeded\n", "1", true},
+		{"the time is over and a process is slow to end", "waiting for fuzzing process to terminate...\n" + failed + "context deadline exceeded\n", "1", true},
 		{"an input fails", failed + "--- FAIL: $target (0.00s)\n        x_test.go:1: panic\n    \n    Failing input written to testdata/fuzz/x/1\n", "1", false},
 		{"an input fails as the time ends", failed + "context deadline exceeded\n    Failing input written to testdata/fuzz/x/1\n", "1", false},
 		{"a seed fails by its own deadline", failed + "--- FAIL: $target/seed#0 (0.00s)\n        x_test.go:1: context deadline exceeded\n", "1", false},
@@ -39,7 +40,7 @@ func TestFuzzScript(t *testing.T) {
 				"printf '%s' \"" + tt.says + "\"\n" +
 				"[ " + tt.exit + " = 0 ] || printf 'FAIL\\nexit status 1\\nFAIL\\tpenstock/x\\t11.0s\\n'\n" +
 				"return " + tt.exit + "\n}"
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, filepath.Join("..", "..", "scripts", "fuzz"), "10s")
 			cmd.Env = append(os.Environ(), "BASH_FUNC_go%%="+fake)
