@@ -119,10 +119,13 @@ func watched(t *testing.T, a *App, poll string) *codepipeline.Client {
 	return pipelines
 }
 
+// patience is how long a test waits for what must come: only one that fails waits so long.
+const patience = 5 * time.Minute
+
 // triggers gives what started the executions, the newest first, once there are n.
 func triggers(t *testing.T, pipelines *codepipeline.Client, n int) string {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

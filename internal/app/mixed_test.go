@@ -260,7 +260,7 @@ func TestMixedRequests(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 4}
 	t.Cleanup(transport.CloseIdleConnections)
 	x := &mixed{t: t, a: a, models: models(t), services: a.rooms.services, keys: aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey},
-		client: &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+		client: &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	cfg := a.administrator()
 	if _, err := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("artifacts")}); err != nil {
 		t.Fatal(err)
@@ -279,20 +279,28 @@ func TestMixedRequests(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	// settled gives the fewest goroutines and files that are open after a while.
-	settled := func() (goroutines, files int) {
+	// settled gives the fewest goroutines and files that are open in the next two seconds, and goes on
+	// for as long as work is left over that has more than so many.
+	settled := func(mostGoroutines, mostFiles int) (goroutines, files int) {
 		transport.CloseIdleConnections()
 		goroutines, files = 1<<30, 1<<30
-		for range 40 {
+		enough, end := time.After(2*time.Second), time.After(patience)
+		for over := false; !over || goroutines > mostGoroutines || files > mostFiles; {
 			goroutines, files = min(goroutines, runtime.NumGoroutine()), min(files, descriptors(t))
-			<-time.After(50 * time.Millisecond)
+			select {
+			case <-enough:
+				over = true
+			case <-end:
+				return goroutines, files
+			case <-time.After(50 * time.Millisecond):
+			}
 		}
 		return goroutines, files
 	}
 	run(0, count/4)
-	goroutines, files := settled()
+	goroutines, files := settled(1<<30, 1<<30)
 	run(count/4, count)
-	after, open := settled()
+	after, open := settled(goroutines+20, files+20)
 	t.Logf("%d of %d requests did something", x.good.Load(), count)
 	if x.good.Load() < count/50 {
 		t.Errorf("only %d of %d requests did something: the rest never got far", x.good.Load(), count)

@@ -227,13 +227,13 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 // A body that stands still is given up.
 func TestSilentBody(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(d *room.Deps) { d.Idle = 50 * time.Millisecond })
+	s := start(t, func(d *room.Deps) { d.Idle = time.Second })
 	c := s.client(admin)
 	s.bucket(c, "silent", "")
 	p := ok(s3.NewPresignClient(c).PresignPutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("silent"), Key: aws.String("k")}))(t)
 	r, w := io.Pipe()
 	defer w.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	req := ok(http.NewRequestWithContext(ctx, "PUT", p.URL, r))(t)
 	req.ContentLength = 100
