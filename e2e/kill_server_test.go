@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"golang.org/x/sys/unix"
 )
 
 // mortal is a server that is killed and started again on the same data folder and address.
@@ -53,13 +54,7 @@ func program(t *testing.T) string {
 
 func newMortal(t *testing.T) *mortal {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	m := &mortal{t: t, bin: program(t), data: filepath.Join(t.TempDir(), "data"), listen: address, log: &tail{}}
+	m := &mortal{t: t, bin: program(t), data: filepath.Join(t.TempDir(), "data"), listen: reserved(t), log: &tail{}}
 	t.Cleanup(func() {
 		m.kill()
 		if t.Failed() {
@@ -67,6 +62,27 @@ func newMortal(t *testing.T) *mortal {
 		}
 	})
 	return m
+}
+
+// reserved gives an address of this machine that is the test's own: a socket that is bound and does
+// not listen keeps the port from everybody who asks for any, while the server is down too, and lets
+// in who names it.
+func reserved(t *testing.T) string {
+	t.Helper()
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(s) })
+	err = errors.Join(unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(s, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
 // start starts the server; m.ready is closed when it answers.
@@ -118,12 +134,14 @@ func (m *mortal) await() {
 // no database.
 func (m *mortal) insist() {
 	m.t.Helper()
-	for range 20 {
+	for end := time.After(patience); ; {
 		select {
 		case <-m.ready:
 			return
 		case <-m.ended:
 			m.start()
+		case <-end:
+			m.t.Fatal("the server was never ready")
 		}
 	}
 }
