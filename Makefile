@@ -30,7 +30,7 @@ check: ## what must hold before every commit; under a minute
 	  [ -z "$$out" ] || { echo "gofmt -w these:"; echo "$$out"; exit 1; } >&2
 	@scripts/check-generated
 	@go vet ./...
-	@go test -short -timeout 2m ./internal/house $(PURE:%=./%/...)
+	@go test -short -timeout 20m ./internal/house $(PURE:%=./%/...)
 
 build: ## bin/penstock, static and stripped
 	@go build $(BUILD) -o bin/penstock ./cmd/penstock
@@ -46,16 +46,16 @@ lint: ## staticcheck, at the version of tools/go.mod
 
 test: setup check lint build ## everything
 	@scripts/check-binary bin/penstock
-	@go test -timeout 15m $$(go list ./... | grep -vE '^penstock/e2e(/|$$)')
+	@go test -timeout 60m $$(go list ./... | grep -vE '^penstock/e2e(/|$$)')
 	@scripts/fuzz 10s
 	@$(MAKE) --no-print-directory e2e
 
 e2e: build ## the scripts that drive the real binary with real clients
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock scripts/terraform
-	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go test -count=1 -timeout 20m ./e2e/...
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock go test -count=1 -timeout 60m ./e2e/...
 
 kill: build ## 200 times kill -9 while pipelines run
-	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_KILLS=200 go test -count=1 -timeout 20m -v -run TestKill ./e2e
+	@PENSTOCK_BIN=$(CURDIR)/bin/penstock PENSTOCK_KILLS=200 go test -count=1 -timeout 60m -v -run TestKill ./e2e
 
 soak: build ## N times (20) the simulations, the linearizability check and the faults
 	@PENSTOCK_BIN=$(CURDIR)/bin/penstock scripts/soak $(or $(N),20)

@@ -53,7 +53,7 @@ func TestClockJumps(t *testing.T) {
 		})
 		set(jump)
 		var did []types.ActionExecutionDetail
-		within(t, 3*time.Minute, "the end of an execution after a jump to "+jump, func() bool {
+		within(t, patience, "the end of an execution after a jump to "+jump, func() bool {
 			e, err := s.pipelines.GetPipelineExecution(t.Context(), &codepipeline.GetPipelineExecutionInput{PipelineName: new("p"), PipelineExecutionId: out.PipelineExecutionId})
 			if err != nil {
 				t.Fatal(err)

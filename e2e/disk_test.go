@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
@@ -100,7 +99,7 @@ func TestDiskFull(t *testing.T) {
 	s.pipeline("two", source, ask, publish)
 	s.project("idle", "version: 0.2\nphases:\n  build:\n    commands:\n      - echo well\n")
 	token := func(name string) (token string) {
-		within(t, 2*time.Minute, "a request for an approval of "+name, func() bool {
+		within(t, patience, "a request for an approval of "+name, func() bool {
 			out, err := s.pipelines.GetPipelineState(t.Context(), &codepipeline.GetPipelineStateInput{Name: &name})
 			if err != nil {
 				t.Fatal(err)
@@ -170,7 +169,7 @@ func TestDiskFull(t *testing.T) {
 	// asked about first.
 	for _, name := range []string{"one", "two"} {
 		var e types.PipelineExecutionSummary
-		within(t, 4*time.Minute, "a release of "+name+" with space again", func() bool {
+		within(t, patience, "a release of "+name+" with space again", func() bool {
 			out, err := s.pipelines.GetPipelineState(t.Context(), &codepipeline.GetPipelineStateInput{Name: &name})
 			if err != nil {
 				t.Fatal(err)

@@ -135,6 +135,10 @@ func (s *server) kill() {
 	}
 }
 
+// drain is how long what a command has said may take to be read after its end: without a bound one
+// that leaves something in the background is waited for until that has ended too.
+const drain = 30 * time.Second
+
 // command makes a command in the script's folder and environment.
 func command(ctx context.Context, ts *testscript.TestScript, args []string) *exec.Cmd {
 	name := args[0]
@@ -145,7 +149,7 @@ func command(ctx context.Context, ts *testscript.TestScript, args []string) *exe
 		}
 	}
 	cmd := exec.CommandContext(ctx, name, args[1:]...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = ts.MkAbs("."), environ(ts), time.Second
+	cmd.Dir, cmd.Env, cmd.WaitDelay = ts.MkAbs("."), environ(ts), drain
 	return cmd
 }
 

@@ -138,8 +138,8 @@ func TestBuildLeavesNothing(t *testing.T) {
 	if b.BuildStatus != types.StatusTypeSucceeded {
 		t.Errorf("the build is %s:\n%s", b.BuildStatus, log)
 	}
-	within(t, 5*time.Second, "all processes of the build are gone", func() bool { return len(running(t, mark)) == 0 })
-	within(t, 5*time.Second, "the folder of the build is gone", func() bool { return len(files(t, filepath.Join(s.data, "builds"), "")) == 1 })
+	within(t, patience, "all processes of the build are gone", func() bool { return len(running(t, mark)) == 0 })
+	within(t, patience, "the folder of the build is gone", func() bool { return len(files(t, filepath.Join(s.data, "builds"), "")) == 1 })
 	s.alive()
 }
 

@@ -51,8 +51,9 @@ func torment(t *testing.T, servers []*mortal, kills int, outages bool, besides f
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("%d kills, seed %d", kills, seed)
 	// A start, a moment of work and an end take well under two seconds; what was handed out
-	// to nobody comes again after 60 s, and continued actions rest for 30 s.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(kills)*3*time.Second+4*time.Minute)
+	// to nobody comes again after 60 s, and continued actions rest for 30 s. A busy machine takes
+	// several times as long.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(kills)*6*time.Second+3*patience)
 	defer cancel()
 	var configs []aws.Config
 	for _, m := range servers {

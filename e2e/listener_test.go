@@ -17,7 +17,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -68,7 +67,7 @@ func listener(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(srv.Close)
 }
 
-var visitor = &http.Client{Timeout: 20 * time.Second}
+var visitor = &http.Client{Timeout: patience}
 
 func visit(link string) {
 	if answer, err := visitor.Get(link); err == nil {

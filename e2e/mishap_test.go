@@ -120,7 +120,7 @@ func killedAt(t *testing.T, point mishap.Point, when int) {
 	})
 	s.pipelines = codepipeline.NewFromConfig(s.config())
 	approved := ""
-	within(t, 3*time.Minute, "the end of both pipelines", func() bool {
+	within(t, patience, "the end of both pipelines", func() bool {
 		revive()
 		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		defer stop()
@@ -195,7 +195,7 @@ func (s *site) released() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	within(s.t, 2*time.Minute, "an approval that waits", func() bool {
+	within(s.t, patience, "an approval that waits", func() bool {
 		state, err := s.pipelines.GetPipelineState(s.t.Context(), &codepipeline.GetPipelineStateInput{Name: new("app")})
 		if err != nil {
 			s.t.Fatal(err)

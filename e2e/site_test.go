@@ -294,7 +294,7 @@ func (s *site) executions(pipeline string) []types.PipelineExecutionSummary {
 func (s *site) ended(pipeline, revision string) types.PipelineExecutionSummary {
 	s.t.Helper()
 	var e types.PipelineExecutionSummary
-	within(s.t, 4*time.Minute, "an ended execution of "+pipeline, func() bool {
+	within(s.t, patience, "an ended execution of "+pipeline, func() bool {
 		list := s.executions(pipeline)
 		if len(list) == 0 {
 			return false
@@ -349,7 +349,7 @@ func refused(t *testing.T, err error, code, text string) {
 func (s *site) built(id string) (buildtypes.Build, string) {
 	s.t.Helper()
 	var b buildtypes.Build
-	within(s.t, 2*time.Minute, "an end of the build "+id, func() bool {
+	within(s.t, patience, "an end of the build "+id, func() bool {
 		out, err := s.codebuild.BatchGetBuilds(s.t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{id}})
 		if err != nil || len(out.Builds) != 1 {
 			s.t.Fatal(err, out)

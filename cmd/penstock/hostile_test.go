@@ -120,7 +120,7 @@ var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func TestHostileAnswers(t *testing.T) {
 	t.Parallel()
 	if text := os.Getenv(commanding); text != "" {
-		ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 		defer stop()
 		os.Exit(run(ctx, strings.Split(text, "\n")))
 	}

@@ -183,7 +183,7 @@ func (s *site) newest(name string) (types.PipelineExecutionSummary, int) {
 // sourced waits until the source action of an execution has ended, and gives it.
 func (s *site) sourced(name string, id *string) types.ActionExecutionDetail {
 	s.Helper()
-	ctx, stop := context.WithTimeout(s.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(s.Context(), patience)
 	defer stop()
 	for ctx.Err() == nil {
 		out, err := s.pipelines.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: &name, Filter: &types.ActionExecutionFilter{PipelineExecutionId: id}})

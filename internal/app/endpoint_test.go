@@ -119,7 +119,7 @@ func (f *afar) pipeline(pipelines *codepipeline.Client, name, role, provider str
 // taken waits for the nth execution of a pipeline to have run its source and says what came of it.
 func (f *afar) taken(pipelines *codepipeline.Client, name string, n int) (trigger, status, what string, bucket string) {
 	f.Helper()
-	ctx, stop := context.WithTimeout(f.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(f.Context(), patience)
 	defer stop()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -96,7 +96,7 @@ func (g *ruled) rules(operation string, in map[string]any) {
 // until asks again until it is answered.
 func (g *ruled) until(what string, answered func(ctx context.Context) bool) {
 	g.Helper()
-	ctx, stop := context.WithTimeout(g.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(g.Context(), patience)
 	defer stop()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

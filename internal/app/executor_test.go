@@ -105,7 +105,7 @@ def handler(event, context):
 		}
 		return runs[i].Output
 	}
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		out, err := pipelines.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: aws.String("p")})
 		must(err)
 		if runs = out.ActionExecutionDetails; slices.ContainsFunc(runs, func(d types.ActionExecutionDetail) bool { return d.Status == types.ActionExecutionStatusFailed }) {

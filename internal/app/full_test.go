@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Parallel()
 	run := func(kind string, attributes *syscall.SysProcAttr) (string, error) {
-		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, stop := context.WithTimeout(t.Context(), 3*patience)
 		defer stop()
 		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
 		cmd.Env, cmd.SysProcAttr = append(os.Environ(), fullEnv+"="+kind), attributes
@@ -185,7 +185,7 @@ func fullDisk(t *testing.T, kind string) {
 	err = begin()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
-	for deadline := time.After(20 * time.Second); unavailable(err); err = begin() { // it looks every second
+	for deadline := time.After(patience); unavailable(err); err = begin() { // it looks every second
 		select {
 		case <-again.C:
 		case <-deadline:

@@ -123,7 +123,7 @@ func TestInvokeActions(t *testing.T) {
 				t.Fatalf("%+v, want %s", e, parameters)
 			}
 			return e
-		case <-time.After(2 * time.Minute):
+		case <-time.After(patience):
 			state, err := pipelines.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: aws.String("p")})
 			must(err)
 			text, _ := json.Marshal(state.StageStates)
@@ -156,7 +156,7 @@ func TestInvokeActions(t *testing.T) {
 	must(err)
 	failure := func(name string) *types.ErrorDetails {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 			out, err := pipelines.ListActionExecutions(ctx, &codepipeline.ListActionExecutionsInput{PipelineName: aws.String("p")})
 			must(err)
 			i := slices.IndexFunc(out.ActionExecutionDetails, func(d types.ActionExecutionDetail) bool {

@@ -69,7 +69,7 @@ func TestLinearizable(t *testing.T) {
 			parts[of] = append(parts[of], op)
 		}
 		for of, part := range parts {
-			if result, info := porcupine.CheckOperationsVerbose(sequential, part, time.Minute); result != porcupine.Ok {
+			if result, info := porcupine.CheckOperationsVerbose(sequential, part, patience); result != porcupine.Ok {
 				t.Errorf("%s, seed %d: %s\n%s", of, seed, result, explained(part, info))
 			}
 		}
@@ -153,7 +153,7 @@ func explained(operations []porcupine.Operation, info porcupine.LinearizationInf
 
 // do makes a call and records it.
 func (h *history) do(ctx context.Context, client int, c call, tokens map[string]call) {
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	from := time.Since(h.begun)
 	r, err := h.ask(ctx, c)
@@ -287,7 +287,7 @@ func gated(t *testing.T, a *App, names ...string) *codepipeline.Client {
 // its id.
 func pending(t *testing.T, pipelines *codepipeline.Client, name string) string {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()

@@ -24,14 +24,14 @@ func TestDatabaseRestarts(t *testing.T) {
 	cfg := a.administrator()
 	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
 	pipelines := codepipeline.NewFromConfig(cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// persist asks again until it is answered, and counts how often that failed.
 	persist := func(call func(context.Context) error) (failures int, err error) {
 		again := time.NewTicker(20 * time.Millisecond)
 		defer again.Stop()
 		for {
-			once, stop := context.WithTimeout(ctx, 20*time.Second)
+			once, stop := context.WithTimeout(ctx, time.Minute)
 			err = call(once)
 			stop()
 			if err == nil {

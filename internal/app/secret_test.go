@@ -214,7 +214,7 @@ func TestCrashDump(t *testing.T) {
 		return
 	}
 	file := filepath.Join(t.TempDir(), "secrets")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashDump$", "-test.timeout=2m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashDump$", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), crashing+"="+file, "GOTRACEBACK=all", "TMPDIR="+t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

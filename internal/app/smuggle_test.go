@@ -56,7 +56,7 @@ func (l *line) answers(text string, want int) (list []string) {
 		l.t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		l.t.Fatal(err)
 	}
 	go func() { _, _ = io.WriteString(conn, text) }() // the server may end the connection while it is written to

@@ -184,7 +184,7 @@ func wait(t *testing.T, ended <-chan error) {
 		if err == nil {
 			t.Error("the handler noticed nothing")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the handler goes on")
 	}
 }

@@ -121,7 +121,7 @@ func TestCBORWithSDK(t *testing.T) {
 		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL), HTTPClient: srv.Client(), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("AK", "secret", ""),
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	at := time.UnixMilli(1496380678648).UTC()
 	data := []cloudwatchtypes.MetricDatum{{MetricName: aws.String("m"), Value: aws.Float64(1.5), Timestamp: &at, Dimensions: []cloudwatchtypes.Dimension{{Name: aws.String("d"), Value: aws.String("é")}}}}

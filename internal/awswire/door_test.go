@@ -328,7 +328,7 @@ func TestBodyLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	in := bufio.NewReader(conn)
 	send := func(size int, chunked bool) *http.Response {
 		t.Helper()
@@ -372,7 +372,7 @@ func TestAbsoluteForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	in := bufio.NewReader(conn)
 	for text, want := range map[string]string{
 		"POST http://codepipeline.us-east-1.amazonaws.com/ HTTP/1.1\r\nHost: x\r\nX-Amz-Target: CodePipeline_20150709.GetPipeline\r\nAuthorization: " + signed("codepipeline") + "\r\nContent-Length: 12\r\n\r\n{\"name\":\"p\"}": `{"pipeline":{"name":"p","roleArn":"r","stages":[]}}`,

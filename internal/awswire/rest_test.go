@@ -153,7 +153,7 @@ func TestRESTWithSDK(t *testing.T) {
 		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL), HTTPClient: srv.Client(), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("AK", "secret", ""),
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	const arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
 

@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = 5 * time.Minute
 
 func put(t *testing.T, db *store.DB, id, lane, target string) {
 	t.Helper()

@@ -32,7 +32,7 @@ const (
 	testHost   = "arn:aws:iam::000000000000:user/host-1"
 	testKey    = "AKIDEXAMPLE"
 	testSecret = "a secret of the host"
-	patience   = 30 * time.Second
+	patience   = 5 * time.Minute
 )
 
 // server is a server at the socket: the command service, a bucket, and who the caller is.

@@ -94,7 +94,7 @@ func TestDeliveries(t *testing.T) {
 func TestDeliveriesConcurrently(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer stop()
 		const n = 60
 		filled := make(chan error, 1)

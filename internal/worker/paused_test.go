@@ -23,7 +23,7 @@ import (
 const pausedEnv = "PENSTOCK_TEST_PAUSED"
 
 // patience is for what takes a moment on a busy machine.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // S-315, S-317: a server that stands still past its lease (SIGSTOP) loses its job to another
 // server on the same database. What it reports when it goes on is refused, and the job counts

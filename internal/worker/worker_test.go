@@ -472,7 +472,7 @@ func TestAbandonRacesWithClaim(t *testing.T) {
 			w.create(name, []pipeline.Action{action("A", 1), action("B", 1)})
 			w.apply(name, engine.Stop{Execution: w.execution(name).ID, Abandon: true})
 		}
-		for limit := time.After(time.Minute); returned.Load() < begun.Load(); {
+		for limit := time.After(patience); returned.Load() < begun.Load(); {
 			select {
 			case <-done:
 			case <-limit:

@@ -45,7 +45,7 @@ func (o *Output) String() string {
 // Await fails the test unless the text appears in time.
 func (o *Output) Await(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(5 * time.Minute)
 	for !strings.Contains(o.String(), text) {
 		select {
 		case <-o.wrote:

@@ -58,7 +58,7 @@ wait $!
 rm -rf "$dir"`
 
 // startLimit is generous: all packages of a test run start their server at once.
-const startLimit = 2 * time.Minute
+const startLimit = 10 * time.Minute
 
 // PostgresURL names a PostgreSQL database with all tables, of the test's own.
 func PostgresURL(t testing.TB) string {

@@ -58,7 +58,7 @@ func TestActions(t *testing.T) {
 				if m.OldStateValue != from || m.NewStateValue != to || form.Get("TopicArn") != topic || form.Get("Subject") != to+`: "a" in us-east-1` {
 					t.Errorf("%v", form)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(5 * time.Minute):
 				t.Fatal("nobody is told")
 			}
 			return m

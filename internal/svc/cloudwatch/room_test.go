@@ -322,7 +322,7 @@ func TestRun(t *testing.T) {
 			in.Period, in.EvaluationPeriods, in.DatapointsToAlarm = new(int32(86400)), new(int32(1)), nil
 		}))
 		b.put("errors", 3)
-		for deadline := time.Now().Add(time.Minute); b.shown("a").StateValue != stateAlarm; {
+		for deadline := time.Now().Add(5 * time.Minute); b.shown("a").StateValue != stateAlarm; {
 			if time.Now().After(deadline) {
 				t.Fatal("the alarm does not go off")
 			}

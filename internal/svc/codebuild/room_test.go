@@ -231,7 +231,7 @@ func (b *bench) get(id string) *api.Build {
 // until waits for a build to be as wanted.
 func (b *bench) until(id string, want func(*api.Build) bool) *api.Build {
 	b.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(5 * time.Minute)
 	for {
 		if now := b.get(id); want(now) {
 			return now

@@ -147,7 +147,7 @@ func TestCommandsEnd(t *testing.T) {
 			if r.Error == nil || !strings.HasPrefix(r.Error.Message, "Build terminated with state: STOPPED") {
 				t.Errorf("%+v", r.Error)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(5 * time.Minute):
 			t.Fatal("the commands go on")
 		}
 	}

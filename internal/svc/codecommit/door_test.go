@@ -93,7 +93,7 @@ func TestThroughTheDoor(t *testing.T) {
 	clone := *out.RepositoryMetadata.CloneUrlHttp
 	run := func(dir string, args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = dir

@@ -187,7 +187,7 @@ func TestUploadArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		deadline := time.After(time.Minute)
+		deadline := time.After(5 * time.Minute)
 		for {
 			got, err := b.GetUploadArchiveStatus(b.ctx, &api.GetUploadArchiveStatusInput{RepositoryName: "one", UploadId: out.UploadId})
 			if err != nil {

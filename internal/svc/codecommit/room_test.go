@@ -141,7 +141,7 @@ func (b *bench) put(name, branch, parent, path, content string) string {
 
 // try runs the git client of a user who has the sample key.
 func (b *bench) try(dir string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir

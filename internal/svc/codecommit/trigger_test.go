@@ -89,7 +89,7 @@ func TestTriggers(t *testing.T) {
 				select {
 				case text := <-got:
 					seen = append(seen, text)
-				case <-time.After(time.Minute):
+				case <-time.After(5 * time.Minute):
 					t.Fatalf("only %v", seen)
 				}
 			}

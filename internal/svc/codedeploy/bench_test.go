@@ -25,7 +25,7 @@ const (
 	account  = "000000000000"
 	region   = "us-east-1"
 	groupARN = "arn:aws:iam::000000000000:role/deploy"
-	patience = 30 * time.Second
+	patience = 5 * time.Minute
 )
 
 // bench is a room with an application "app" that has the group "all", at a time that the test sets.

@@ -32,7 +32,7 @@ const (
 	pipeline = "arn:aws:codepipeline:us-east-1:000000000000:web"
 	topic    = "arn:aws:sns:us-east-1:000000000000:news"
 	role     = "arn:aws:iam::000000000000:role/starter"
-	patience = 30 * time.Second
+	patience = 5 * time.Minute
 )
 
 // called is a call that a target got.

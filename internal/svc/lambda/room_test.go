@@ -353,7 +353,7 @@ func TestEvents(t *testing.T) {
 		if !strings.HasPrefix(got, "/hi/") || len(got) != 40 {
 			t.Error(got)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("the event was not run")
 	}
 	if out, err := s.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String("f"), InvocationType: types.InvocationTypeDryRun}); err != nil || out.StatusCode != 204 {
@@ -480,10 +480,10 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("%+v %v", got, err)
 	}
 	// What waiters of the SDK ask for.
-	if err := sdk.NewFunctionActiveV2Waiter(s.Client).Wait(ctx, &sdk.GetFunctionInput{FunctionName: arn}, time.Minute); err != nil {
+	if err := sdk.NewFunctionActiveV2Waiter(s.Client).Wait(ctx, &sdk.GetFunctionInput{FunctionName: arn}, 5*time.Minute); err != nil {
 		t.Error(err)
 	}
-	if err := sdk.NewFunctionUpdatedV2Waiter(s.Client).Wait(ctx, &sdk.GetFunctionInput{FunctionName: arn}, time.Minute); err != nil {
+	if err := sdk.NewFunctionUpdatedV2Waiter(s.Client).Wait(ctx, &sdk.GetFunctionInput{FunctionName: arn}, 5*time.Minute); err != nil {
 		t.Error(err)
 	}
 }

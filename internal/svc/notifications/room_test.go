@@ -37,7 +37,7 @@ const (
 	region   = "us-east-1"
 	web      = "arn:aws:codepipeline:us-east-1:000000000000:web"
 	topic    = "arn:aws:sns:us-east-1:000000000000:news"
-	patience = 30 * time.Second
+	patience = 5 * time.Minute
 )
 
 // published is a message that a topic got.

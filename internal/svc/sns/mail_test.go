@@ -220,7 +220,7 @@ func (b *bench) subscribed() (list []string) {
 }
 
 // patient is more than the first wait after a failure of the mail server.
-const patient = time.Minute
+const patient = 5 * time.Minute
 
 // N-15: a mailbox is asked, confirms by a page, gets what is published, again after a failure of
 // the mail server, and can leave; what users write begins no header.

@@ -33,7 +33,7 @@ const (
 	account  = "000000000000"
 	region   = "us-east-1"
 	news     = "arn:aws:sns:us-east-1:000000000000:news"
-	patience = 30 * time.Second
+	patience = 5 * time.Minute
 )
 
 var ann = auth.Caller{Account: account, Region: region, ARN: "arn:aws:iam::000000000000:user/ann", AccessKeyID: "AKIA"}

@@ -72,7 +72,7 @@ func (b *bench) changes() []Change {
 
 // git runs the client of a user in a folder.
 func (b *bench) try(dir string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
