@@ -12,6 +12,7 @@ package engine
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -273,24 +274,12 @@ func (s *State) ARN() string { return pipeline.PipelineARN(s.Region, s.Account, 
 // Current is the current definition. It must be attached.
 func (s *State) Current() *pipeline.Declaration { return s.Attached.Definitions[s.Version] }
 
-// LatestRuns are the last runs of the execution's actions, newest first.
+// LatestRuns are the last runs of the execution's actions, newest first. An action that is to run
+// again has none.
 func (e *Execution) LatestRuns() []*ActionRun {
-	return e.latest(func(run *ActionRun) bool { return run.Place == "" })
-}
-
-// LatestRules are the last runs of the rules of the execution's conditions, newest first.
-func (e *Execution) LatestRules() []*ActionRun {
-	return e.latest(func(run *ActionRun) bool { return run.Place != "" })
-}
-
-func (e *Execution) latest(which func(*ActionRun) bool) []*ActionRun {
 	var out []*ActionRun
 	for _, visit := range e.Runs {
-		for run := range visit.All() {
-			if which(run) {
-				out = append(out, run)
-			}
-		}
+		out = slices.AppendSeq(out, maps.Values(visit.Actions))
 	}
 	slices.SortFunc(out, func(a, b *ActionRun) int { return cmp.Compare(b.Number, a.Number) })
 	return out

@@ -87,9 +87,11 @@ func (j *journey) step(ev engine.Event) {
 func (j *journey) running(action string) *engine.ActionRun {
 	var found *engine.ActionRun
 	for _, e := range j.s.Executions {
-		for _, run := range slices.Concat(e.LatestRuns(), e.LatestRules()) {
-			if run.Status == pipeline.InProgress && (action == "" || run.Action == action) && (found == nil || run.Number < found.Number) {
-				found = run
+		for _, visit := range e.Runs {
+			for run := range visit.All() {
+				if run.Status == pipeline.InProgress && (action == "" || run.Action == action) && (found == nil || run.Number < found.Number) {
+					found = run
+				}
 			}
 		}
 	}

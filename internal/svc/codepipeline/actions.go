@@ -20,7 +20,7 @@ func (r *Room) ListActionExecutions(ctx context.Context, in *api.ListActionExecu
 		return nil, err
 	}
 	h := history{operation: "ListActionExecutions", pipeline: in.PipelineName, token: in.NextToken, max: in.MaxResults, filter: in.Filter,
-		list: (*store.Tx).ListActionRuns, latest: (*engine.Execution).LatestRuns}
+		list: (*store.Tx).ListActionRuns}
 	out := &api.ListActionExecutionsOutput{ActionExecutionDetails: []api.ActionExecutionDetail{}}
 	out.NextToken, err = r.page(ctx, c, h, func(tx *store.Tx, d *pipeline.Declaration, run *engine.ActionRun) {
 		out.ActionExecutionDetails = append(out.ActionExecutionDetails, detail(d, run, r.Conductor.Catalogue(ctx, tx, c.Account, c.Region)))
@@ -36,9 +36,11 @@ type history struct {
 	operation, pipeline, token string
 	max                        *int32
 	filter                     *api.ActionExecutionFilter
-	list                       func(*store.Tx, context.Context, string, pipeline.ExecutionID, int64, int) ([]*engine.ActionRun, error)
-	latest                     func(*engine.Execution) []*engine.ActionRun
+	list                       runLister
 }
+
+// runLister is how a part of the history is read, as [store.Tx.ListActionRuns].
+type runLister func(tx *store.Tx, ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) ([]*engine.ActionRun, error)
 
 // page calls show for each run of a page, with the definition it ran under, and gives the token
 // of the next page.
@@ -64,20 +66,18 @@ func (r *Room) page(ctx context.Context, c auth.Caller, h history, show func(*st
 		if err != nil {
 			return err
 		}
-		var runs []*engine.ActionRun
 		if only != "" {
-			e, err := execution(ctx, tx, p, only)
-			if err != nil {
+			if _, err := execution(ctx, tx, p, only); err != nil {
 				return err
-			}
-			if latest {
-				runs = latestRuns(h.latest(e), before, limit+1)
 			}
 		}
-		if !latest {
-			if runs, err = h.list(tx, ctx, p.ID, pipeline.ExecutionID(only), before, limit+1); err != nil {
-				return err
-			}
+		list := h.list
+		if latest {
+			list = h.list.latest
+		}
+		runs, err := list(tx, ctx, p.ID, pipeline.ExecutionID(only), before, limit+1)
+		if err != nil {
+			return err
 		}
 		for i, run := range runs {
 			if i == limit {
@@ -110,15 +110,29 @@ func narrow(f *api.ActionExecutionFilter) (execution string, latest bool, err er
 	return l.PipelineExecutionId, l.StartTimeRange == "Latest", nil
 }
 
-// latestRuns are those of the runs, newest first, that come before a number.
-func latestRuns(runs []*engine.ActionRun, before int64, limit int) []*engine.ActionRun {
-	var out []*engine.ActionRun
-	for _, run := range runs {
-		if (before == 0 || run.Number < before) && len(out) < limit {
-			out = append(out, run)
+// latest is list, with only the last run of each action or rule of the execution (S-124). The
+// execution itself does not know that of an action which is to run again and has not begun to.
+func (list runLister) latest(tx *store.Tx, ctx context.Context, id string, execution pipeline.ExecutionID, before int64, limit int) (out []*engine.ActionRun, err error) {
+	type place struct {
+		stage, action string
+		condition     pipeline.Place
+	}
+	seen := map[place]bool{}
+	for next := int64(0); ; {
+		runs, err := list(tx, ctx, id, execution, next, 100)
+		if err != nil || len(runs) == 0 {
+			return out, err
+		}
+		for _, run := range runs {
+			at := place{run.Stage, run.Action, run.Place}
+			if !seen[at] && (before == 0 || run.Number < before) {
+				if out = append(out, run); len(out) == limit {
+					return out, nil
+				}
+			}
+			seen[at], next = true, run.Number
 		}
 	}
-	return out
 }
 
 // ListDeployActionExecutionTargets lists what a deploy action deploys to, machine by machine

@@ -61,7 +61,7 @@ func (r *Room) ListRuleExecutions(ctx context.Context, in *api.ListRuleExecution
 		filter = &api.ActionExecutionFilter{PipelineExecutionId: f.PipelineExecutionId, LatestInPipelineExecution: f.LatestInPipelineExecution}
 	}
 	h := history{operation: "ListRuleExecutions", pipeline: in.PipelineName, token: in.NextToken, max: in.MaxResults, filter: filter,
-		list: (*store.Tx).ListRuleRuns, latest: (*engine.Execution).LatestRules}
+		list: (*store.Tx).ListRuleRuns}
 	out := &api.ListRuleExecutionsOutput{RuleExecutionDetails: []api.RuleExecutionDetail{}}
 	out.NextToken, err = r.page(ctx, c, h, func(tx *store.Tx, d *pipeline.Declaration, run *engine.ActionRun) {
 		out.RuleExecutionDetails = append(out.RuleExecutionDetails, ruleDetail(d, run))

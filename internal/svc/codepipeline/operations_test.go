@@ -327,3 +327,41 @@ func TestDeleteWebhookTwice(t *testing.T) {
 		must(w, 0, drop(w.DeleteWebhook(w.ctx, &api.DeleteWebhookInput{Name: "never"})))
 	})
 }
+
+// S-124: Latest is the last run of each action, also of one that is to run again and has not begun
+// to, page by page.
+func TestLatestActionExecutions(t *testing.T) {
+	each(t, func(w *world) {
+		w.workerType()
+		d := definition("p")
+		d.Stages = d.Stages[:2]
+		ship := d.Stages[1].Actions[0]
+		ship.Name, ship.RunOrder, ship.Configuration = "Ship", new(int32(2)), map[string]string{"job": "ship"}
+		d.Stages[1].Actions = append(d.Stages[1].Actions, ship)
+		must(w, 0, drop(w.CreatePipeline(w.ctx, &api.CreatePipelineInput{Pipeline: d})))
+		w.work("Source", "get", nil)
+		w.work("Build", "make", nil)
+		w.fail("Build", "ship")
+		id := w.state("p").StageStates[1].LatestExecution.PipelineExecutionId
+		must(w, 0, drop(w.RetryStageExecution(w.ctx, &api.RetryStageExecutionInput{PipelineName: "p", StageName: "Build", PipelineExecutionId: id, RetryMode: "ALL_ACTIONS"})))
+		list := func(which string) (out []string) {
+			in := &api.ListActionExecutionsInput{PipelineName: "p", MaxResults: new(int32(1)),
+				Filter: &api.ActionExecutionFilter{LatestInPipelineExecution: &api.LatestInPipelineExecutionFilter{PipelineExecutionId: id, StartTimeRange: which}}}
+			for {
+				page, err := w.ListActionExecutions(w.ctx, in)
+				for _, run := range must(w, page, err).ActionExecutionDetails {
+					out = append(out, run.ActionName+" "+run.Status)
+				}
+				if in.NextToken = page.NextToken; in.NextToken == "" {
+					return out
+				}
+			}
+		}
+		if got := list("Latest"); !slices.Equal(got, []string{"Make InProgress", "Ship Failed", "Get Succeeded"}) {
+			w.Errorf("the last runs are %v", got)
+		}
+		if got := list("All"); !slices.Equal(got, []string{"Make InProgress", "Ship Failed", "Make Succeeded", "Get Succeeded"}) {
+			w.Errorf("all runs are %v", got)
+		}
+	})
+}
