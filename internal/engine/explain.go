@@ -34,13 +34,25 @@ func Explain(s *State, e *Execution) []string {
 	default:
 		facts = append(facts, fmt.Sprintf("It has ended as %s, in the stage '%s'%s", e.Status, e.Stage, reason(e.StatusSummary)))
 	}
-	if visit := e.Runs[e.Stage]; visit != nil && (e.Position == Inside || !live) {
+	visit := e.Runs[e.Stage]
+	if visit != nil && (e.Position == Inside || !live) {
 		facts = append(facts, visit.explain(live)...)
 	}
-	if e.Status == pipeline.Failed && s.Executions[e.ID] != nil {
-		facts = append(facts, fmt.Sprintf("The stage '%s' can be retried with this execution.", e.Stage))
+	if !live && s.Executions[e.ID] != nil {
+		facts = append(facts, visit.ways(e.Stage))
 	}
 	return facts
+}
+
+// ways says how an execution that ended in the visit can go on: a retry is for what failed or was
+// stopped, and not for a condition that was not met (S-168, S-169, S-208).
+func (v *StageRun) ways(stage string) string {
+	for place, c := range v.Conditions {
+		if place != pipeline.OnFailure && v.Status == pipeline.Failed && !c.passed() {
+			return fmt.Sprintf("The %s condition of the stage '%s' can be overridden for this execution.", placeNames[place], stage)
+		}
+	}
+	return fmt.Sprintf("The stage '%s' can be retried with this execution.", stage)
 }
 
 func reason(text string) string {

@@ -100,6 +100,11 @@ func TestConditions(t *testing.T) {
 		if e := must(w, out, err).PipelineExecution; e.Status != "Failed" || e.StatusSummary == "" { // S-109
 			t.Errorf("execution %+v", e)
 		}
+		// S-169: no action failed, so there is nothing to retry.
+		w.refused("StageNotRetryableException", drop(w.RetryStageExecution(w.ctx, &api.RetryStageExecutionInput{PipelineName: "p", StageName: "Build", PipelineExecutionId: id, RetryMode: "FAILED_ACTIONS"})))
+		if text := w.explained(id); strings.Contains(text, "can be retried") || !strings.Contains(text, "The entry condition of the stage 'Build' can be overridden") {
+			t.Errorf("explained as %s", text)
+		}
 
 		w.refused("ConditionNotOverridableException", w.override(id, "ON_SUCCESS"))
 		w.refused("NotLatestPipelineExecutionException", w.override("00000000-0000-4000-8000-000000000000", "BEFORE_ENTRY"))
