@@ -89,9 +89,10 @@ func (st *step) again(e *Execution, mode pipeline.RetryMode, trigger string) {
 	st.advance(e)
 }
 
-// resume puts an execution that failed or stopped back into its stage (S-106).
+// resume puts an execution that failed or stopped back into its stage (S-106). Nobody has stopped
+// it any more (S-127).
 func (st *step) resume(e *Execution) {
-	e.Status, e.StatusSummary, e.Position = pipeline.InProgress, "", Inside
+	e.Status, e.StatusSummary, e.Stop, e.Position = pipeline.InProgress, "", nil, Inside
 	if stage := st.s.Stages[e.Stage]; stage != nil && e.Mode != pipeline.Parallel {
 		stage.Holder = e.ID
 	}

@@ -115,11 +115,23 @@ func TestStopReason(t *testing.T) {
 		if must(w, out, err).PipelineExecutionId != id {
 			w.Errorf("stopped %v", out)
 		}
-		list, err := w.ListPipelineExecutions(w.ctx, &api.ListPipelineExecutionsInput{PipelineName: "p"})
-		if s := must(w, list, err).PipelineExecutionSummaries[0]; s.Status != "Stopped" || s.StopTrigger == nil || s.StopTrigger.Reason != "wrong branch" {
+		summary := func() api.PipelineExecutionSummary {
+			w.Helper()
+			list, err := w.ListPipelineExecutions(w.ctx, &api.ListPipelineExecutionsInput{PipelineName: "p"})
+			return must(w, list, err).PipelineExecutionSummaries[0]
+		}
+		if s := summary(); s.Status != "Stopped" || s.StopTrigger == nil || s.StopTrigger.Reason != "wrong branch" {
 			w.Errorf("summary %+v", s)
 		}
 		w.refused("PipelineExecutionNotStoppableException", drop(w.StopPipelineExecution(w.ctx, &api.StopPipelineExecutionInput{PipelineName: "p", PipelineExecutionId: id})))
+		if text := w.explained(id); !strings.Contains(text, "wrong branch") || !strings.Contains(text, "can be retried") {
+			w.Errorf("explained as %s", text)
+		}
+		// S-168: what is retried is not stopped any more.
+		must(w, 0, drop(w.RetryStageExecution(w.ctx, &api.RetryStageExecutionInput{PipelineName: "p", StageName: "Source", PipelineExecutionId: id, RetryMode: "FAILED_ACTIONS"})))
+		if s := summary(); s.Status != "InProgress" || s.StopTrigger != nil || strings.Contains(w.explained(id), "stop") {
+			w.Errorf("summary %+v, explained as %s", s, w.explained(id))
+		}
 	})
 }
 
