@@ -11,7 +11,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"penstock/internal/fault"
 	"penstock/internal/pipeline"
 )
 
@@ -217,7 +216,7 @@ func (w *world) apply(ev Event) {
 		w.t.Fatalf("%T on the saved state: %v and %v", ev, err, err2)
 	}
 	if err != nil {
-		if fault.Code(err) == "" || next != before || effects != nil {
+		if !declares(ev, err) || next != before || effects != nil {
 			w.t.Fatalf("%T: refused badly: %v", ev, err)
 		}
 		return
@@ -231,6 +230,7 @@ func (w *world) apply(ev Event) {
 	w.perform(effects)
 	if _, deleted := ev.(Delete); !deleted {
 		w.asked()
+		w.views()
 	}
 	w.touched(before, ev)
 	w.statuses(before, ev)
@@ -250,6 +250,15 @@ func (w *world) apply(ev Event) {
 	for _, e := range next.Retired {
 		w.past[e.ID] = new(Execution)
 		reread(w.t, e, w.past[e.ID])
+	}
+}
+
+// views says that what is shown is what there is.
+func (w *world) views() {
+	all := maps.Clone(w.past)
+	maps.Copy(all, everyone(w.s))
+	if err := checkViews(w.s, all); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
