@@ -268,7 +268,7 @@ func (m *sim) call(n *simNode, ev Event) {
 	switch {
 	case err == nil && after.Started != "":
 		m.started = append(m.started, after.Started)
-	case err != nil && !errors.Is(err, errCrashed) && fault.Code(err) == "":
+	case err != nil && !errors.Is(err, errCrashed) && !declares(ev, err):
 		m.fatal("%T is refused badly: %v", ev, err)
 	}
 }

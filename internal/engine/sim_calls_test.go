@@ -21,21 +21,36 @@ func (m *sim) define(version int) *pipeline.Declaration {
 		for n := range 1 + m.chance.IntN(3) {
 			a := action("a"+strconv.Itoa(n), i == 0)
 			if i > 0 {
-				a = action("a"+strconv.Itoa(n)+":"+pick(m, []string{"CodeBuild", "CodeBuild", "worker", "worker", "Manual"}), false)
+				a = action("a"+strconv.Itoa(n)+":"+pick(m, []string{"CodeBuild", "CodeBuild", "worker", "worker", "Manual", "function"}), false)
+				if a.ActionTypeID.Provider == "Manual" && m.chance.IntN(2) == 0 { // S-229
+					a.Configuration[notificationKey] = "arn:topic"
+				}
+				if m.chance.IntN(30) == 0 {
+					a.ActionTypeID.Provider = "gone"
+				}
 			}
 			a.RunOrder = 1 + m.chance.IntN(2)
 			s.Actions = append(s.Actions, a)
 		}
-		switch m.chance.IntN(4) {
-		case 0:
+		back := d.ExecutionMode != pipeline.Parallel // S-31
+		switch n := m.chance.IntN(6); {
+		case n == 0:
 			s.OnFailure = &pipeline.FailureConditions{Result: "RETRY"}
-		case 1:
-			if d.ExecutionMode != pipeline.Parallel { // S-31
-				s.OnFailure = &pipeline.FailureConditions{Result: "ROLLBACK"}
-			}
+		case n == 1:
+			s.OnFailure = &pipeline.FailureConditions{Result: "RETRY", RetryConfiguration: &pipeline.RetryConfiguration{RetryMode: pipeline.AllActions}}
+		case n == 2 && back:
+			s.OnFailure = &pipeline.FailureConditions{Result: "ROLLBACK"}
+		case n == 3 && back:
+			condition(&s, "failure:ROLLBACK=r,q~5")
 		}
-		if m.chance.IntN(3) == 0 {
-			condition(&s, pick(m, []string{"entry:FAIL=r,q", "entry:SKIP=r", "success:FAIL=r~5"}))
+		if m.chance.IntN(4) == 0 {
+			condition(&s, pick(m, []string{"entry:FAIL=r,q", "entry:FAIL=r,off:off", "entry:SKIP=r", "entry:SKIP=r,q"}))
+		}
+		if m.chance.IntN(4) == 0 {
+			condition(&s, pick(m, []string{"success:FAIL=r~5", "success:FAIL=r,q"}))
+			if back && m.chance.IntN(2) == 0 {
+				s.OnSuccess.Conditions[0].Result = pipeline.ResultRollback
+			}
 		}
 		d.Stages = append(d.Stages, s)
 	}
@@ -67,6 +82,7 @@ func (m *sim) request() Event {
 	if apt := m.apt(s); len(apt) > 0 && m.chance.IntN(3) == 0 {
 		return pick(m, apt)
 	}
+	direction := pick(m, []string{"Inbound", "Inbound", "Outbound"})
 	switch p := m.chance.IntN(100); {
 	case p < 20:
 		return Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution}, Detected: m.chance.IntN(2) == 0}
@@ -80,9 +96,9 @@ func (m *sim) request() Event {
 	case p < 64:
 		return Retry{Stage: stage, Execution: execution, Mode: pick(m, []pipeline.RetryMode{pipeline.FailedActions, pipeline.AllActions})}
 	case p < 68:
-		return DisableTransition{Stage: stage, Direction: "Inbound"}
+		return DisableTransition{Stage: stage, Direction: direction}
 	case p < 81:
-		return EnableTransition{Stage: stage, Direction: "Inbound"}
+		return EnableTransition{Stage: stage, Direction: direction}
 	case p < 89:
 		return Rollback{Stage: stage, Target: execution}
 	case p < 98:
@@ -115,15 +131,22 @@ func (m *sim) apt(s *State) (out []Event) {
 	return out
 }
 
-// settle brings everything to its end on a copy of the disk, where one node runs without
-// faults: gates are opened, approvals given, jobs done. Jobs whose workers are gone come again
-// when their leases end, or time out (S-108, S-306, S-316).
+// settle looks whether what is shown is what there is, and brings everything to its end on a copy of
+// the disk, where one node runs without faults: gates are opened, approvals given, jobs done. Jobs
+// whose workers are gone come again when their leases end, or time out (S-108, S-306, S-316). Or the
+// pipeline is deleted there, with all that is under way (S-69).
 func (m *sim) settle() {
 	calm := *m
 	calm.disk, calm.calm, calm.network = m.disk.clone(), true, nil
 	calm.answered, calm.owned, calm.started = maps.Clone(m.answered), maps.Clone(m.owned), slices.Clone(m.started)
 	n := calm.boot()
 	calm.nodes = []*simNode{n}
+	calm.views(n)
+	if m.chance.IntN(5) == 0 {
+		calm.call(n, Delete{})
+		calm.ended(n)
+		return
+	}
 	for range 5000 {
 		s := calm.load(n)
 		for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
@@ -161,6 +184,20 @@ func (m *sim) settle() {
 		calm.now = next
 	}
 	calm.fatal("the pipeline does not come to an end")
+}
+
+// views says that what is shown is what there is.
+func (m *sim) views(n *simNode) {
+	s := m.load(n)
+	s.Attached = Attached{Definitions: m.disk.definitions, Catalogue: catalogue, Limits: smallLimits}
+	all := maps.Clone(s.Executions)
+	for id, row := range m.disk.past {
+		all[id] = new(Execution)
+		m.read(row, all[id])
+	}
+	if err := checkViews(s, all); err != nil {
+		m.fatal("%v", err)
+	}
 }
 
 // next is when something waits to be done; zero if nothing does.

@@ -22,6 +22,7 @@ type disk struct {
 	timers      map[pipeline.ActionExecutionID]time.Time
 	outbox      []int // numbers of events not told yet
 	numbered    int   // of the last event
+	heard       heard // in the order of their numbers
 }
 
 // jobRow is a job with the state of its hand-out.
@@ -44,6 +45,7 @@ func (d *disk) clone() *disk {
 	c := *d
 	c.live, c.past, c.definitions = maps.Clone(d.live), maps.Clone(d.past), maps.Clone(d.definitions)
 	c.jobs, c.timers, c.outbox = maps.Clone(d.jobs), maps.Clone(d.timers), slices.Clone(d.outbox)
+	c.heard = d.heard.clone()
 	return &c
 }
 
@@ -198,6 +200,9 @@ func (m *sim) perform(n *simNode, tx *simTx, effect Effect) {
 		})
 	case Emit:
 		tx.writes = append(tx.writes, func() {
+			if _, err := d.heard.hear(e); err != nil {
+				m.fatal("an event is out of order: %v", err)
+			}
 			d.numbered++
 			d.outbox = append(d.outbox, d.numbered)
 		})

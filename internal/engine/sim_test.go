@@ -93,7 +93,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 		answered: map[pipeline.JobID]bool{}, owned: map[pipeline.JobID]bool{}}
 	d := m.define(1)
 	m.disk = &disk{live: map[pipeline.ExecutionID][]byte{}, past: map[pipeline.ExecutionID][]byte{}, definitions: map[int]*pipeline.Declaration{1: d},
-		jobs: map[pipeline.JobID]jobRow{}, timers: map[pipeline.ActionExecutionID]time.Time{}}
+		jobs: map[pipeline.JobID]jobRow{}, timers: map[pipeline.ActionExecutionID]time.Time{}, heard: heard{}}
 	m.disk.state = m.row(New("111111111111", "eu-west-1", "seed "+strconv.FormatUint(seed, 10), d, m.now))
 	m.nodes = []*simNode{m.boot(), m.boot()}
 	return m
@@ -185,6 +185,8 @@ func (m *sim) run(steps int) {
 		case p < 98:
 			if run, at := m.firstTimer(); run != "" && at.After(m.now) && m.chance.IntN(3) == 0 {
 				m.now = at
+			} else if m.chance.IntN(10) == 0 {
+				m.now = m.now.Add(staleGate)
 			}
 		default:
 			m.settle()
@@ -235,8 +237,8 @@ func (m *sim) check(what string) {
 	for _, e := range s.Executions {
 		for _, run := range e.running() {
 			timers++
-			if !m.disk.timers[run.ID].Equal(run.Deadline) { // S-316
-				m.fatal("after %s: action %s times out at %s, the timer says %s", what, run.Action, run.Deadline, m.disk.timers[run.ID])
+			if !m.disk.timers[run.ID].Equal(run.due()) { // S-316, S-325
+				m.fatal("after %s: action %s times out at %s, the timer says %s", what, run.Action, run.due(), m.disk.timers[run.ID])
 			}
 			if run.Job == "" {
 				continue // Check has seen that it asks for approval

@@ -57,9 +57,9 @@ func checkStage(s *State, i int, name string, all map[pipeline.ExecutionID]*Exec
 	if visit == nil || stage.Latest.Status != visit.Status || stage.Latest.Type != e.Type || e.Mode == pipeline.Parallel { // S-119
 		return fmt.Errorf("it shows %+v", *stage.Latest)
 	}
-	for _, other := range all {
-		if v := other.Runs[name]; v != nil && other.Mode != pipeline.Parallel && other.Version == e.Version && v.Entered.After(visit.Entered) {
-			return fmt.Errorf("it shows %s, and %s entered after that", e.ID, other.ID)
+	for _, other := range all { // who was started later comes later; a rollback enters past who waits (S-142, S-187)
+		if other.Runs[name] != nil && other.Mode != pipeline.Parallel && other.Version == e.Version && other.Type == e.Type && other.Order > e.Order {
+			return fmt.Errorf("it shows execution %d, and %d has been in it", e.Order, other.Order)
 		}
 	}
 	shown := RetryMetadata{}

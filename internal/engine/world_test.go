@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -34,7 +32,7 @@ type world struct {
 	past   map[pipeline.ExecutionID]*Execution
 	known  []pipeline.ExecutionID
 	ids    map[string]bool
-	told   map[pipeline.ExecutionID]*news
+	told   heard
 	// attached is the past execution that the last step had to know.
 	attached *Execution
 }
@@ -51,7 +49,7 @@ func newWorld(t *rapid.T) *world {
 	s := New("111111111111", "eu-west-1", "seed", drawDefinition(t, 1), now)
 	s.Attached.Catalogue, s.Attached.Limits = catalogue, smallLimits
 	return &world{t: t, s: s, first: s, now: now, jobs: map[pipeline.JobID]JobRef{}, timers: map[pipeline.ActionExecutionID]time.Time{},
-		past: map[pipeline.ExecutionID]*Execution{}, ids: map[string]bool{}, told: map[pipeline.ExecutionID]*news{}}
+		past: map[pipeline.ExecutionID]*Execution{}, ids: map[string]bool{}, told: heard{}}
 }
 
 // drawDefinition makes a definition that Validate would take in all that the engine relies on.
@@ -301,7 +299,13 @@ func (w *world) perform(effects []Effect) {
 				w.timers[e.Run] = e.At
 			}
 		case Emit:
-			w.hear(e)
+			begun, err := w.told.hear(e)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if begun != "" {
+				w.newID(begun)
+			}
 		}
 	}
 }
@@ -335,75 +339,5 @@ func (w *world) asked() {
 	}
 	if jobs != len(w.jobs) || timers != len(w.timers) {
 		w.t.Fatalf("%d jobs are live and %d belong to actions; %d timers, %d belong", len(w.jobs), jobs, len(w.timers), timers)
-	}
-}
-
-// news is what was told of one execution.
-type news struct {
-	pipeline string
-	stage    string
-	stages   string
-	actions  map[string]bool
-}
-
-// hear checks the order of events of an execution (S-350): actions within an open stage, stages
-// within an open execution, and nothing after the end but RESUMED (S-178).
-func (w *world) hear(e Emit) {
-	var d struct {
-		ID                   pipeline.ExecutionID `json:"execution-id"`
-		State, Stage, Action string
-		Run                  string `json:"action-execution-id"`
-	}
-	if err := json.Unmarshal(e.Detail, &d); err != nil {
-		w.t.Fatal(err)
-	}
-	n := w.told[d.ID]
-	if n == nil {
-		n = &news{actions: map[string]bool{}}
-		w.told[d.ID] = n
-	}
-	bad := func(why string) { w.t.Fatalf("%s %s %s %s: %s", d.ID, d.Stage, d.Action, d.State, why) }
-	open := n.pipeline == "STARTED" || n.pipeline == "RESUMED" || n.pipeline == "STOPPING"
-	inStage := n.stages == "STARTED" || n.stages == "RESUMED" || n.stages == "STOPPING"
-	switch {
-	case e.DetailType == pipelineChange:
-		switch d.State {
-		case "STARTED":
-			if n.pipeline != "" {
-				bad("started twice")
-			}
-		case "RESUMED":
-			if !open && n.pipeline != "FAILED" && n.pipeline != "STOPPED" {
-				bad("resumed after " + n.pipeline)
-			}
-		default:
-			if !open || d.State != "STOPPING" && inStage {
-				bad("after " + n.pipeline + " while a stage is " + n.stages)
-			}
-		}
-		n.pipeline = d.State
-	case e.DetailType == stageChange:
-		switch d.State {
-		case "STARTED", "RESUMED":
-			if !open || d.State == "STARTED" && inStage {
-				bad("the execution is " + n.pipeline + ", the last stage " + n.stages)
-			}
-			n.stage = d.Stage
-		default:
-			if !inStage || n.stage != d.Stage || d.State != "STOPPING" && len(n.actions) > 0 {
-				bad(fmt.Sprintf("the stage is %s, %d actions run", n.stages, len(n.actions)))
-			}
-		}
-		n.stages = d.State
-	default:
-		if !inStage || n.stage != d.Stage || n.actions[d.Run] == (d.State == "STARTED") {
-			bad("the stage " + n.stage + " is " + n.stages)
-		}
-		if d.State == "STARTED" {
-			w.newID(d.Run)
-			n.actions[d.Run] = true
-		} else {
-			delete(n.actions, d.Run)
-		}
 	}
 }
