@@ -187,6 +187,7 @@ func TestGitArchive(t *testing.T) {
 	dir := t.TempDir()
 	git := func(args ...string) []byte {
 		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@b"}, args...)...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatal(args, err)
