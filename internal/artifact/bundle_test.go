@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,6 +80,14 @@ func TestUnpackBundle(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(dir, "l")); err != nil || string(text) != "x" {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
+	}
+}
+
+// P-26: nor does it matter what the umask of the process takes away.
+func TestUnpackBundleUmask(t *testing.T) {
+	t.Parallel()
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", `umask 077; exec "$0" -test.run='^TestUnpackBundle$'`, os.Args[0]).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

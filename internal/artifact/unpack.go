@@ -194,10 +194,13 @@ func (u *unpacker) file(given, name string, mode fs.FileMode, src io.Reader, siz
 	if err != nil {
 		return told(given, err)
 	}
+	if u.modes { // whatever the umask of this process takes away
+		err = dst.Chmod(perm)
+	}
 	// One byte more than said is enough to catch a liar.
 	most := min(u.left, size)
-	n, err := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, most+1), u.buf)
-	err = errors.Join(err, dst.Close())
+	n, failed := io.CopyBuffer(struct{ io.Writer }{dst}, io.LimitReader(src, most+1), u.buf)
+	err = errors.Join(err, failed, dst.Close())
 	if u.left -= n; n > most {
 		return refuse(given, "is larger than the archive says")
 	}

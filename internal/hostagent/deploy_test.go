@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,14 @@ import (
 )
 
 const head = "version: 0.0\nos: linux\n"
+
+// P-26: files and folders have the modes of a deployment, whatever the umask of the agent takes away.
+func TestDeploymentUmask(t *testing.T) {
+	t.Parallel()
+	if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", `umask 077; exec "$0" -test.run='^TestDeployment$'`, os.Args[0]).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
 
 // P-26, C.1, D.4: a whole deployment, in the order of its events.
 func TestDeployment(t *testing.T) {

@@ -117,7 +117,10 @@ func (a *agent) follow(ctx context.Context, root *os.Root, i instruction, cleanu
 		if err := note(i.Directory); err != nil {
 			return err
 		}
-		return os.Mkdir(i.Directory, 0o755)
+		if err := os.Mkdir(i.Directory, 0o755); err != nil {
+			return err
+		}
+		return os.Chmod(i.Directory, 0o755) // whatever the umask of this process takes away
 	case "copy":
 		if err := note(i.Destination); err != nil {
 			return err
