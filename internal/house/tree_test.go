@@ -80,7 +80,8 @@ func loadDir(root string) (*tree, error) {
 }
 
 func listGit(root string) ([]string, error) {
-	out, err := exec.Command("git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	// A checkout may be another user's, as in a container that runs as root.
+	out, err := exec.Command("git", "-c", "safe.directory=*", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		return nil, err
 	}
