@@ -3,9 +3,7 @@ package e2e
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/json"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,7 +17,7 @@ import (
 )
 
 // foreign is a project that nobody here wrote.
-const foreign = "github.com/google/uuid@v1.6.0"
+const foreign = "github.com/google/uuid"
 
 // foreignSpec is how it is built: nothing of it comes from the network.
 const foreignSpec = `version: 0.2
@@ -47,20 +45,15 @@ artifacts:
     - LICENSE
 `
 
-// module gives the folder of a module in the module cache.
-func module(t *testing.T, version string) string {
+// module gives the folder in the module cache of a module that our own need, too.
+func module(t *testing.T, path string) string {
 	t.Helper()
-	cmd := exec.Command("go", "mod", "download", "-json", version)
-	cmd.Dir = t.TempDir() // no module is around it
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var got struct{ Dir, Error string }
-	if json.Unmarshal(out, &got) != nil || err != nil || got.Dir == "" {
-		t.Fatalf("%s cannot be had from the module proxy, and this test is about it: %v %s\n%s", version, err, got.Error, stderr.String())
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path).CombinedOutput()
+	dir := strings.TrimSpace(string(out))
+	if err != nil || dir == "" {
+		t.Fatalf("%s is not in the module cache, and this test is about it: %v %s", path, err, out)
 	}
-	return got.Dir
+	return dir
 }
 
 // copyTree copies files and makes them writable.
