@@ -15,7 +15,7 @@ import (
 
 // patience is how long a test waits for what must come: only one that fails waits so long, and a
 // machine may be slow and have other things to do.
-const patience = 5 * time.Minute
+const patience = 10 * time.Minute
 
 // TestReadme does what the README says, word for word. Each block of commands is repeated
 // until it succeeds, as a reader would who comes back a moment later, so a block that

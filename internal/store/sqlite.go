@@ -131,7 +131,7 @@ func dsn(path string, level Durability, pragmas ...string) string {
 
 // lockPatience is how long a database may stay locked that is being opened: a child of the last
 // owner has the lock too between its fork and its exec, and an owner that ends needs a moment.
-const lockPatience = 500 * time.Millisecond
+const lockPatience = 2 * time.Second
 
 // lockBeside takes the lock that lasts as long as this process and the file it returns.
 func lockBeside(path string) (*os.File, error) {
