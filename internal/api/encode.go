@@ -22,8 +22,8 @@ func (t *Table) Marshal(dst []byte, v any) []byte {
 // absent tells whether a member is left out. A required string that may be empty is
 // written empty: the service's contract has the member, and "" is a value of it.
 func (f *field) absent(v reflect.Value) bool {
-	switch f.Kind {
-	case String:
+	switch {
+	case f.Kind == String && !f.pointer:
 		return v.Len() == 0 && !(f.required && (!f.HasMin || f.Min == 0) && len(f.Enum) == 0)
 	default: // pointers, slices and maps
 		return v.IsNil()

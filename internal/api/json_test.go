@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"penstock/internal/api/codebuild"
 	"penstock/internal/api/codepipeline"
 	"penstock/internal/fault"
 )
@@ -210,5 +211,23 @@ func TestOddNames(t *testing.T) {
 	got = string(codepipeline.Shapes.Marshal(nil, &codepipeline.ArtifactDetail{S3location: &codepipeline.S3Location{Bucket: "b", Key: "k"}}))
 	if got != `{"s3location":{"bucket":"b","key":"k"}}` {
 		t.Error(got)
+	}
+}
+
+// A text that takes another away when it is empty is absent, empty or a text, on both ways.
+func TestEmptyIsNotAbsent(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]*string{`{"name":"pp"}`: nil, `{"name":"pp","description":null}`: nil, `{"name":"pp","description":""}`: new(""), `{"name":"pp","description":"d"}`: new("d")} {
+		in := new(codebuild.UpdateProjectInput)
+		if err := codebuild.Shapes.Unmarshal([]byte(text), in); err != nil || !cmp.Equal(in.Description, want) {
+			t.Errorf("%s: %v %v", text, in.Description, err)
+		}
+		if got := string(codebuild.Shapes.Marshal(nil, in)); got != strings.Replace(text, `,"description":null`, "", 1) {
+			t.Errorf("%s is written %s", text, got)
+		}
+	}
+	long := `{"name":"pp","description":"` + strings.Repeat("d", 256) + `"}`
+	if err := codebuild.Shapes.Unmarshal([]byte(long), new(codebuild.UpdateProjectInput)); fault.Code(err) != "ValidationException" {
+		t.Error(err)
 	}
 }

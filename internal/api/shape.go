@@ -12,10 +12,10 @@ import (
 // Kind is what a shape is on the wire.
 type Kind uint8
 
-// The kinds and the Go types they have in generated structures: String string, Boolean
-// *bool, Integer *int32, Long *int64, Double *float64, Timestamp *time.Time, Blob []byte,
-// List a slice, Map a map with string keys, Structure a pointer. As elements of lists and
-// maps all of them are plain values.
+// The kinds and the Go types they have in generated structures: String string, or *string if
+// "" says something that absence does not, Boolean *bool, Integer *int32, Long *int64, Double
+// *float64, Timestamp *time.Time, Blob []byte, List a slice, Map a map with string keys,
+// Structure a pointer. As elements of lists and maps all of them are plain values.
 const (
 	String Kind = iota + 1
 	Boolean

@@ -1435,10 +1435,10 @@ type UpdateFleetOutput struct {
 // UpdateProjectInput is the input of UpdateProject.
 type UpdateProjectInput struct {
 	Name                    string                      `json:"name,omitzero"`
-	Description             string                      `json:"description,omitzero"`
+	Description             *string                     `json:"description,omitzero"`
 	Source                  *ProjectSource              `json:"source,omitzero"`
 	SecondarySources        []ProjectSource             `json:"secondarySources,omitzero"`
-	SourceVersion           string                      `json:"sourceVersion,omitzero"`
+	SourceVersion           *string                     `json:"sourceVersion,omitzero"`
 	SecondarySourceVersions []ProjectSourceVersion      `json:"secondarySourceVersions,omitzero"`
 	Artifacts               *ProjectArtifacts           `json:"artifacts,omitzero"`
 	SecondaryArtifacts      []ProjectArtifacts          `json:"secondaryArtifacts,omitzero"`

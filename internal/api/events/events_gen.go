@@ -1201,12 +1201,12 @@ type UntagResourceOutput struct {
 
 // UpdateApiDestinationInput is the input of UpdateApiDestination.
 type UpdateApiDestinationInput struct {
-	Name                         string `json:"Name,omitzero"`
-	Description                  string `json:"Description,omitzero"`
-	ConnectionArn                string `json:"ConnectionArn,omitzero"`
-	InvocationEndpoint           string `json:"InvocationEndpoint,omitzero"`
-	HttpMethod                   string `json:"HttpMethod,omitzero"`
-	InvocationRateLimitPerSecond *int32 `json:"InvocationRateLimitPerSecond,omitzero"`
+	Name                         string  `json:"Name,omitzero"`
+	Description                  *string `json:"Description,omitzero"`
+	ConnectionArn                string  `json:"ConnectionArn,omitzero"`
+	InvocationEndpoint           string  `json:"InvocationEndpoint,omitzero"`
+	HttpMethod                   string  `json:"HttpMethod,omitzero"`
+	InvocationRateLimitPerSecond *int32  `json:"InvocationRateLimitPerSecond,omitzero"`
 }
 
 // UpdateApiDestinationOutput is the output of UpdateApiDestination.
@@ -1258,7 +1258,7 @@ type UpdateConnectionBasicAuthRequestParameters struct {
 // UpdateConnectionInput is the input of UpdateConnection.
 type UpdateConnectionInput struct {
 	Name                             string                                 `json:"Name,omitzero"`
-	Description                      string                                 `json:"Description,omitzero"`
+	Description                      *string                                `json:"Description,omitzero"`
 	AuthorizationType                string                                 `json:"AuthorizationType,omitzero"`
 	AuthParameters                   *UpdateConnectionAuthRequestParameters `json:"AuthParameters,omitzero"`
 	InvocationConnectivityParameters *ConnectivityResourceParameters        `json:"InvocationConnectivityParameters,omitzero"`

@@ -147,7 +147,7 @@ func (e *emitter) structures() {
 		}
 		e.p("// %s %s\ntype %s struct {\n", typ, doc, typ)
 		for _, m := range e.Shapes[name].Members {
-			e.p("%s %s `json:%q`\n", upper(m.Name), e.fieldType(m.Shape), m.Name+",omitzero")
+			e.p("%s %s `json:%q`\n", upper(m.Name), e.fieldType(m), m.Name+",omitzero")
 		}
 		e.p("}\n\n")
 	}
@@ -169,10 +169,14 @@ func (e *emitter) alias(want, shape string, have map[string]string) {
 }
 
 // fieldType is the Go type of a structure's member; scalars are pointers so that absent
-// and zero differ, except strings, for which "" is absent.
-func (e *emitter) fieldType(name string) string {
-	t := e.goType(name)
-	switch e.Shapes[name].Type {
+// and zero differ, except strings, for which "" is absent where the overrides do not say
+// otherwise.
+func (e *emitter) fieldType(m member) string {
+	t := e.goType(m.Shape)
+	if m.clears {
+		return "*" + t
+	}
+	switch e.Shapes[m.Shape].Type {
 	case "structure", "boolean", "integer", "long", "float", "double", "timestamp":
 		return "*" + t
 	}

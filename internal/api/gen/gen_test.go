@@ -152,6 +152,7 @@ func TestOverridesNeedReasons(t *testing.T) {
 	m := &model{Shapes: map[string]*shape{"S": {Type: "string"}}}
 	for _, o := range []*override{
 		{ValidationCode: "X"}, {MaxBody: 1}, {Shapes: map[string]shapeOverride{"S": {}}}, {Shapes: map[string]shapeOverride{"T": {Why: "x"}}},
+		{Shapes: map[string]shapeOverride{"S": {Clears: []string{"a"}, Why: "x"}}},
 	} {
 		if m.apply(o) == nil {
 			t.Errorf("%+v was taken", o)

@@ -70,6 +70,8 @@ type member struct {
 	// there.
 	In string `json:"in,omitempty"`
 	As string `json:"as,omitempty"`
+	// clears is from the overrides: a string of which "" is not absent.
+	clears bool
 }
 
 // override is what penstock does differently from one service's published model.
@@ -100,7 +102,10 @@ type shapeOverride struct {
 	Max *int64 `json:"max"`
 	// Pattern, if not empty, takes the place of the published one.
 	Pattern string `json:"pattern"`
-	Why     string `json:"why"`
+	// Clears are members of a structure whose empty string takes an old value away; they are
+	// pointers in Go.
+	Clears []string `json:"clears"`
+	Why    string   `json:"why"`
 }
 
 func readOverrides(path string) (map[string]*override, error) {
@@ -161,6 +166,13 @@ func (m *model) apply(o *override) error {
 		}
 		if so.Pattern != "" {
 			s.Pattern = so.Pattern
+		}
+		for _, clears := range so.Clears {
+			i := slices.IndexFunc(s.Members, func(has member) bool { return has.Name == clears && m.Shapes[has.Shape].Type == "string" })
+			if i < 0 {
+				return fmt.Errorf("override of %s: %s is no string of it", name, clears)
+			}
+			s.Members[i].clears = true
 		}
 	}
 	if o.Own == nil {

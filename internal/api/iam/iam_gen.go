@@ -2078,9 +2078,9 @@ type UpdateRoleDescriptionOutput struct {
 
 // UpdateRoleInput is the input of UpdateRole.
 type UpdateRoleInput struct {
-	RoleName           string `json:"RoleName,omitzero"`
-	Description        string `json:"Description,omitzero"`
-	MaxSessionDuration *int32 `json:"MaxSessionDuration,omitzero"`
+	RoleName           string  `json:"RoleName,omitzero"`
+	Description        *string `json:"Description,omitzero"`
+	MaxSessionDuration *int32  `json:"MaxSessionDuration,omitzero"`
 }
 
 // UpdateRoleOutput is the output of UpdateRole.

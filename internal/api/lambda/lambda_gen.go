@@ -1789,7 +1789,7 @@ type UpdateAliasInput struct {
 	FunctionName    string                     `json:"FunctionName,omitzero"`
 	Name            string                     `json:"Name,omitzero"`
 	FunctionVersion string                     `json:"FunctionVersion,omitzero"`
-	Description     string                     `json:"Description,omitzero"`
+	Description     *string                    `json:"Description,omitzero"`
 	RoutingConfig   *AliasRoutingConfiguration `json:"RoutingConfig,omitzero"`
 	RevisionId      string                     `json:"RevisionId,omitzero"`
 }
@@ -1865,7 +1865,7 @@ type UpdateFunctionConfigurationInput struct {
 	FunctionName           string                  `json:"FunctionName,omitzero"`
 	Role                   string                  `json:"Role,omitzero"`
 	Handler                string                  `json:"Handler,omitzero"`
-	Description            string                  `json:"Description,omitzero"`
+	Description            *string                 `json:"Description,omitzero"`
 	Timeout                *int32                  `json:"Timeout,omitzero"`
 	MemorySize             *int32                  `json:"MemorySize,omitzero"`
 	VpcConfig              *VpcConfig              `json:"VpcConfig,omitzero"`

@@ -396,13 +396,13 @@ type UntagResourceInput struct {
 
 // UpdateSecretInput is the input of UpdateSecret.
 type UpdateSecretInput struct {
-	SecretId           string `json:"SecretId,omitzero"`
-	ClientRequestToken string `json:"ClientRequestToken,omitzero"`
-	Description        string `json:"Description,omitzero"`
-	KmsKeyId           string `json:"KmsKeyId,omitzero"`
-	SecretBinary       []byte `json:"SecretBinary,omitzero"`
-	SecretString       string `json:"SecretString,omitzero"`
-	Type               string `json:"Type,omitzero"`
+	SecretId           string  `json:"SecretId,omitzero"`
+	ClientRequestToken string  `json:"ClientRequestToken,omitzero"`
+	Description        *string `json:"Description,omitzero"`
+	KmsKeyId           string  `json:"KmsKeyId,omitzero"`
+	SecretBinary       []byte  `json:"SecretBinary,omitzero"`
+	SecretString       string  `json:"SecretString,omitzero"`
+	Type               string  `json:"Type,omitzero"`
 }
 
 // UpdateSecretOutput is the output of UpdateSecret.

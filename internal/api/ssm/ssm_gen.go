@@ -191,17 +191,17 @@ type ParametersFilter struct {
 
 // PutParameterInput is the input of PutParameter.
 type PutParameterInput struct {
-	Name           string `json:"Name,omitzero"`
-	Description    string `json:"Description,omitzero"`
-	Value          string `json:"Value,omitzero"`
-	Type           string `json:"Type,omitzero"`
-	KeyId          string `json:"KeyId,omitzero"`
-	Overwrite      *bool  `json:"Overwrite,omitzero"`
-	AllowedPattern string `json:"AllowedPattern,omitzero"`
-	Tags           []Tag  `json:"Tags,omitzero"`
-	Tier           string `json:"Tier,omitzero"`
-	Policies       string `json:"Policies,omitzero"`
-	DataType       string `json:"DataType,omitzero"`
+	Name           string  `json:"Name,omitzero"`
+	Description    *string `json:"Description,omitzero"`
+	Value          string  `json:"Value,omitzero"`
+	Type           string  `json:"Type,omitzero"`
+	KeyId          string  `json:"KeyId,omitzero"`
+	Overwrite      *bool   `json:"Overwrite,omitzero"`
+	AllowedPattern string  `json:"AllowedPattern,omitzero"`
+	Tags           []Tag   `json:"Tags,omitzero"`
+	Tier           string  `json:"Tier,omitzero"`
+	Policies       string  `json:"Policies,omitzero"`
+	DataType       string  `json:"DataType,omitzero"`
 }
 
 // PutParameterOutput is the output of PutParameter.

@@ -274,7 +274,7 @@ func TestProjectsAndLists(t *testing.T) {
 		if _, err := b.room.StartBuild(b.ctx, &api.StartBuildInput{ProjectName: "none"}); fault.Code(err) != "ResourceNotFoundException" {
 			t.Error(err)
 		}
-		if out, err := b.room.UpdateProject(b.ctx, &api.UpdateProjectInput{Name: "p", Description: "new", TimeoutInMinutes: new(int32(7))}); err != nil ||
+		if out, err := b.room.UpdateProject(b.ctx, &api.UpdateProjectInput{Name: "p", Description: new("new"), TimeoutInMinutes: new(int32(7))}); err != nil ||
 			out.Project.Description != "new" || *out.Project.TimeoutInMinutes != 7 || out.Project.Source.Type != "CODEPIPELINE" {
 			t.Error(out, err)
 		}
@@ -378,7 +378,7 @@ func TestPassRole(t *testing.T) {
 			}
 		}
 	}
-	if err := second(b.room.UpdateProject(as("nobody"), &api.UpdateProjectInput{Name: "p", Description: "d"})); err != nil {
+	if err := second(b.room.UpdateProject(as("nobody"), &api.UpdateProjectInput{Name: "p", Description: new("d")})); err != nil {
 		t.Errorf("an update that names no role: %v", err)
 	}
 }

@@ -68,7 +68,8 @@ func (r *Room) UpdateProject(ctx context.Context, in *api.UpdateProjectInput) (*
 		if p, err = project(ctx, tx, c, in.Name); err != nil {
 			return err
 		}
-		p.Description, p.SourceVersion = cmp.Or(in.Description, p.Description), cmp.Or(in.SourceVersion, p.SourceVersion)
+		setText(&p.Description, in.Description)
+		setText(&p.SourceVersion, in.SourceVersion)
 		p.ServiceRole, p.EncryptionKey = cmp.Or(in.ServiceRole, p.ServiceRole), cmp.Or(in.EncryptionKey, p.EncryptionKey)
 		set(&p.Source, in.Source)
 		set(&p.Artifacts, in.Artifacts)
@@ -107,6 +108,13 @@ func (r *Room) UpdateProject(ctx context.Context, in *api.UpdateProjectInput) (*
 func set[T any](dst **T, v *T) {
 	if v != nil {
 		*dst = v
+	}
+}
+
+// setText also sets "", which takes a text away.
+func setText(dst, v *string) {
+	if v != nil {
+		*dst = *v
 	}
 }
 

@@ -348,8 +348,8 @@ func (r *Room) UpdateConnection(ctx context.Context, in *api.UpdateConnectionInp
 		if err != nil {
 			return err
 		}
-		if in.Description != "" {
-			doc.Description = in.Description
+		if in.Description != nil {
+			doc.Description = *in.Description
 		}
 		if in.AuthorizationType != "" && in.AuthorizationType != doc.Type {
 			doc.Type, with.BasicAuthParameters, with.ApiKeyAuthParameters, with.OAuthParameters = in.AuthorizationType, nil, nil, nil

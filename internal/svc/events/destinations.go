@@ -228,7 +228,10 @@ func (r *Room) UpdateApiDestination(ctx context.Context, in *api.UpdateApiDestin
 		if err != nil {
 			return err
 		}
-		for to, value := range map[*string]string{&doc.Description: in.Description, &doc.Endpoint: in.InvocationEndpoint, &doc.Method: in.HttpMethod} {
+		if in.Description != nil {
+			doc.Description = *in.Description
+		}
+		for to, value := range map[*string]string{&doc.Endpoint: in.InvocationEndpoint, &doc.Method: in.HttpMethod} {
 			if value != "" {
 				*to = value
 			}

@@ -508,7 +508,7 @@ func TestConnectionsAreNotAnybodys(t *testing.T) {
 		"create with one's own":    {create("b", mineARN), ""},
 		"take another's":           {update(api.UpdateApiDestinationInput{Name: "b", ConnectionArn: basicARN}), "events:UpdateApiDestination"},
 		"lead another's elsewhere": {update(api.UpdateApiDestinationInput{Name: "hook", InvocationEndpoint: "https://thief.example/"}), "events:UpdateApiDestination"},
-		"describe it otherwise":    {update(api.UpdateApiDestinationInput{Name: "hook", Description: "calls example.org"}), ""},
+		"describe it otherwise":    {update(api.UpdateApiDestinationInput{Name: "hook", Description: new("calls example.org")}), ""},
 		"lead one's own elsewhere": {update(api.UpdateApiDestinationInput{Name: "b", InvocationEndpoint: "https://example.com/"}), ""},
 	} {
 		if c.denied == "" && c.err != nil || c.denied != "" && (fault.Code(c.err) != "AccessDeniedException" || !strings.Contains(c.err.Error(), c.denied+" on resource: arn:aws:events:us-east-1:000000000000:connection/basic")) {

@@ -84,7 +84,7 @@ func TestOAuth(t *testing.T) {
 			t.Error(tokens.Load())
 		}
 		life.Store("0")
-		if _, err := b.UpdateConnection(b.ctx, &api.UpdateConnectionInput{Name: "oauth", Description: "short"}); err != nil {
+		if _, err := b.UpdateConnection(b.ctx, &api.UpdateConnectionInput{Name: "oauth", Description: new("short")}); err != nil {
 			t.Fatal(err)
 		}
 		b.tell(t, `{"n":4}`) // with another token than the one of the update, which is over

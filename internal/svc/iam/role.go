@@ -177,7 +177,9 @@ func (m *Room) UpdateAssumeRolePolicy(ctx context.Context, in *iam.UpdateAssumeR
 // UpdateRole changes the description and the longest session of a role.
 func (m *Room) UpdateRole(ctx context.Context, in *iam.UpdateRoleInput) (*iam.UpdateRoleOutput, error) {
 	_, err := m.updateRole(ctx, in.RoleName, "UpdateRole", func(r *store.Role) error {
-		r.Description = in.Description
+		if in.Description != nil {
+			r.Description = *in.Description
+		}
 		if in.MaxSessionDuration != nil {
 			r.MaxSession = time.Duration(*in.MaxSessionDuration) * time.Second
 		}

@@ -409,7 +409,9 @@ func (r *Room) UpdateFunctionConfiguration(ctx context.Context, in *api.UpdateFu
 	}
 	set := func(v *version) {
 		v.Role, v.Handler, v.Runtime = cmp.Or(in.Role, v.Role), cmp.Or(in.Handler, v.Handler), cmp.Or(in.Runtime, v.Runtime)
-		v.Description = cmp.Or(in.Description, v.Description)
+		if in.Description != nil {
+			v.Description = *in.Description
+		}
 		v.functionDoc.Timeout, v.Memory = cmp.Or(value(in.Timeout), v.functionDoc.Timeout), cmp.Or(value(in.MemorySize), v.Memory)
 		if in.EphemeralStorage != nil {
 			v.Storage = *in.EphemeralStorage.Size

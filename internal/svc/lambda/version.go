@@ -270,7 +270,9 @@ func (r *Room) UpdateAlias(ctx context.Context, in *api.UpdateAliasInput) (*api.
 		if in.RevisionId != "" && in.RevisionId != a.Revision {
 			return fault.New("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
 		}
-		a.Description = cmp.Or(in.Description, a.Description)
+		if in.Description != nil {
+			a.Description = *in.Description
+		}
 		if err := a.point(ctx, tx, in.FunctionVersion, in.RoutingConfig); err != nil {
 			return err
 		}

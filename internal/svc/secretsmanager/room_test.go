@@ -166,7 +166,7 @@ func TestVersions(t *testing.T) {
 		if all := list(true); all != 102 {
 			t.Errorf("%d versions are kept", all)
 		}
-		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", Description: "new", KmsKeyId: "alias/mine"}); err != nil || out.VersionId != "" {
+		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", Description: new("new"), KmsKeyId: "alias/mine"}); err != nil || out.VersionId != "" {
 			t.Error(out, err)
 		}
 		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", SecretString: "last"}); err != nil || len(out.VersionId) != 36 {

@@ -115,8 +115,8 @@ func (r *Room) UpdateSecret(ctx context.Context, in *wire.UpdateSecretInput) (*w
 		if err != nil {
 			return err
 		}
-		if in.Description != "" {
-			d.Description = in.Description
+		if in.Description != nil {
+			d.Description = *in.Description
 		}
 		if in.KmsKeyId != "" {
 			d.KmsKeyID = in.KmsKeyId

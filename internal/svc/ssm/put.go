@@ -132,8 +132,8 @@ func inherit(ctx context.Context, tx *store.Tx, p *store.Parameter, d *doc) erro
 // change puts what the input says into a version and its document.
 func change(p *store.Parameter, d *doc, in *wire.PutParameterInput, c auth.Caller) error {
 	d.User = c.ARN
-	if in.Description != "" {
-		d.Description = in.Description
+	if in.Description != nil {
+		d.Description = *in.Description
 	}
 	// A pattern holds for the version it was given with.
 	d.AllowedPattern = in.AllowedPattern
