@@ -194,7 +194,33 @@ func validate(p *api.Project) error {
 	if p.ConcurrentBuildLimit != nil && *p.ConcurrentBuildLimit < 1 {
 		return invalid("Invalid concurrent build limit: must be at least 1")
 	}
+	switch {
+	case len(p.FileSystemLocations) > 0:
+		return invalid("Shared file systems are not offered by this server: a build has the files of its sources")
+	case *p.Badge.BadgeEnabled:
+		return invalid("Build badges are not offered by this server")
+	}
+	if err := validRetries(p.AutoRetryLimit); err != nil {
+		return err
+	}
+	if err := validLogs(p.LogsConfig); err != nil {
+		return err
+	}
 	return validVariables(p.Environment.EnvironmentVariables)
+}
+
+func validRetries(limit *int32) error {
+	if limit != nil && *limit != 0 {
+		return invalid("Automatic retries are not offered by this server: let the stage of the pipeline retry")
+	}
+	return nil
+}
+
+func validLogs(l *api.LogsConfig) error {
+	if l != nil && l.S3Logs != nil && l.S3Logs.Status == "ENABLED" {
+		return invalid("Build logs in S3 are not offered by this server: they are in CloudWatch Logs")
+	}
+	return nil
 }
 
 func validSource(s *api.ProjectSource) error {
@@ -211,6 +237,9 @@ func validSource(s *api.ProjectSource) error {
 	default:
 		if s.Location == "" {
 			return invalid("Invalid project source: location is required for source type %s", s.Type)
+		}
+		if g := s.GitSubmodulesConfig; g != nil && *g.FetchSubmodules {
+			return invalid("Git submodules are not offered by this server: the role's credentials go to the repository of the source only")
 		}
 	}
 	return nil

@@ -65,6 +65,12 @@ var givenNames = []string{"CODEBUILD_RESOLVED_SOURCE_VERSION", "CODEBUILD_SOURCE
 
 // newDoc makes the build of a project and a start: every override is resolved here.
 func newDoc(c auth.Caller, p *api.Project, in api.StartBuildInput, number int64, now time.Time, console string) (*buildDoc, error) {
+	if in.DebugSessionEnabled != nil && *in.DebugSessionEnabled {
+		return nil, invalid("Debug sessions are not offered by this server")
+	}
+	if err := cmp.Or(validRetries(in.AutoRetryLimitOverride), validLogs(in.LogsConfigOverride)); err != nil {
+		return nil, err
+	}
 	id := auth.NewUUID()
 	b := api.Build{
 		Id: p.Name + ":" + id, BuildNumber: &number, StartTime: &now, ProjectName: p.Name,
@@ -81,13 +87,22 @@ func newDoc(c auth.Caller, p *api.Project, in api.StartBuildInput, number int64,
 	}
 	src.Location = cmp.Or(in.SourceLocationOverride, src.Location)
 	src.Buildspec = cmp.Or(in.BuildspecOverride, src.Buildspec)
+	set(&src.Auth, in.SourceAuthOverride)
+	set(&src.GitCloneDepth, in.GitCloneDepthOverride)
+	set(&src.GitSubmodulesConfig, in.GitSubmodulesConfigOverride)
+	set(&src.InsecureSsl, in.InsecureSslOverride)
+	set(&src.ReportBuildStatus, in.ReportBuildStatusOverride)
+	set(&src.BuildStatusConfig, in.BuildStatusConfigOverride)
 	b.Source = &src
 	setList(&b.SecondarySources, in.SecondarySourcesOverride)
 	setList(&b.SecondarySourceVersions, in.SecondarySourcesVersionOverride)
 
 	env := *p.Environment
 	env.Type, env.Image, env.ComputeType = cmp.Or(in.EnvironmentTypeOverride, env.Type), cmp.Or(in.ImageOverride, env.Image), cmp.Or(in.ComputeTypeOverride, env.ComputeType)
+	env.Certificate, env.ImagePullCredentialsType = cmp.Or(in.CertificateOverride, env.Certificate), cmp.Or(in.ImagePullCredentialsTypeOverride, env.ImagePullCredentialsType)
 	set(&env.PrivilegedMode, in.PrivilegedModeOverride)
+	set(&env.RegistryCredential, in.RegistryCredentialOverride)
+	set(&env.Fleet, in.FleetOverride)
 	if err := validVariables(in.EnvironmentVariablesOverride); err != nil {
 		return nil, err
 	}
