@@ -62,7 +62,8 @@ func reason(text string) string {
 	return ": " + text
 }
 
-// inFront says what keeps an execution in front of its stage (S-128, S-131, S-153).
+// inFront says what keeps an execution in front of its stage (S-128, S-131, S-153): in PARALLEL
+// mode the gate alone (S-151).
 func (s *State) inFront(e *Execution) []string {
 	facts := []string{fmt.Sprintf("It waits in front of the stage '%s'.", e.Stage)}
 	stage := s.Stages[e.Stage]
@@ -71,6 +72,9 @@ func (s *State) inFront(e *Execution) []string {
 	}
 	if t := stage.Transition; t.Disabled {
 		facts = append(facts, fmt.Sprintf("The transition into the stage was disabled by %s at %s%s", t.LastChangedBy, t.LastChangedAt.UTC().Format(time.RFC3339), reason(t.Reason)))
+	}
+	if e.Mode == pipeline.Parallel {
+		return facts
 	}
 	if stage.Holder != "" && stage.Holder != e.ID {
 		facts = append(facts, fmt.Sprintf("The stage is locked by execution %s, which is in it; one execution is in a stage at a time.", stage.Holder))

@@ -114,6 +114,8 @@ func checkRecord(s *State, e *Execution) error {
 		return fmt.Errorf("it is %s: %s", e.Status, e.StatusSummary)
 	case visit != nil && e.Position == Left && e.Status != visit.Status && !(e.Status == pipeline.Succeeded && visit.Status == pipeline.Skipped): // S-111
 		return fmt.Errorf("it is %s and its stage %s", e.Status, visit.Status)
+	case e.Mode == pipeline.Parallel && e.Position == Waiting && len(s.inFront(e)) != 2: // S-146, S-151
+		return fmt.Errorf("it waits for a gate alone, and is explained as %q", s.inFront(e))
 	case e.Position != Left || s.Executions[e.ID] == nil:
 		return nil
 	}
