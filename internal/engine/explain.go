@@ -19,10 +19,13 @@ func Explain(s *State, e *Execution) []string {
 		by += " (" + e.Trigger.Detail + ")"
 	}
 	facts := []string{fmt.Sprintf("Execution %s was started at %s by %s, with version %d of the pipeline.", e.ID, e.Started.UTC().Format(time.RFC3339), by, e.Version)}
+	if e.RollbackTarget != "" {
+		facts = append(facts, fmt.Sprintf("It rolls the stage '%s' back to what execution %s had there.", e.Stage, e.RollbackTarget))
+	}
 	if e.Stop != nil {
 		facts = append(facts, "Somebody has asked to stop it"+reason(e.Stop.Reason))
 	}
-	if e.Cancelling {
+	if e.Cancelling || e.Status == pipeline.Cancelled {
 		facts = append(facts, "The pipeline was updated meanwhile: what runs ends, and nothing more starts.")
 	}
 	live := !e.Status.Terminal()
@@ -31,17 +34,26 @@ func Explain(s *State, e *Execution) []string {
 		facts = append(facts, s.inFront(e)...)
 	case live:
 		facts = append(facts, fmt.Sprintf("It is in the stage '%s'.", e.Stage))
-	default:
+	case e.Runs[e.Stage] != nil:
 		facts = append(facts, fmt.Sprintf("It has ended as %s, in the stage '%s'%s", e.Status, e.Stage, reason(e.StatusSummary)))
+	case e.Status == pipeline.Failed && e.StatusSummary == "": // S-104
+		facts = append(facts, fmt.Sprintf("It has ended as Failed before it entered the stage '%s': there were as many executions in progress as the mode %s allows.", e.Stage, e.Mode))
+	default:
+		facts = append(facts, fmt.Sprintf("It has ended as %s before it entered the stage '%s'%s", e.Status, e.Stage, reason(e.StatusSummary)))
 	}
 	visit := e.Runs[e.Stage]
 	if visit != nil && (e.Position == Inside || !live) {
 		facts = append(facts, visit.explain(live)...)
 	}
-	if !live && s.Executions[e.ID] != nil {
+	if !live && (s.Executions[e.ID] != nil || s.retriable(e, visit)) {
 		facts = append(facts, visit.ways(e.Stage))
 	}
 	return facts
+}
+
+// retriable says whether a past execution in PARALLEL mode can go on, which the state does not keep.
+func (s *State) retriable(e *Execution, visit *StageRun) bool {
+	return e.Mode == pipeline.Parallel && e.Version == s.Version && visit != nil && (visit.Status == pipeline.Failed || visit.Status == pipeline.Stopped)
 }
 
 // ways says how an execution that ended in the visit can go on: a retry is for what failed or was
@@ -85,7 +97,7 @@ func (s *State) inFront(e *Execution) []string {
 		}
 	}
 	if n := slices.Index(stage.Waiting, e.ID); n > 0 {
-		facts = append(facts, fmt.Sprintf("%d executions stand before it in the line.", n))
+		facts = append(facts, fmt.Sprintf("It is number %d in the line, after execution %s.", n+1, stage.Waiting[n-1]))
 	}
 	return facts
 }
@@ -115,9 +127,13 @@ func (run *ActionRun) explain(live bool) []string {
 	case run.Status == pipeline.InProgress && !live, run.Status == pipeline.Succeeded:
 		return nil
 	case run.Status == pipeline.InProgress && run.Token != "":
-		return []string{fmt.Sprintf("%s waits for somebody to approve or reject it, until %s.", label, run.Deadline.UTC().Format(time.RFC3339))}
+		facts := []string{fmt.Sprintf("%s waits for somebody to approve or reject it, until %s.", label, run.Deadline.UTC().Format(time.RFC3339))}
+		if need := Needed(run); need > 1 {
+			facts = append(facts, fmt.Sprintf("%s has %d of %d approvals.", label, len(run.Approvals), need))
+		}
+		return facts
 	case run.Status == pipeline.InProgress:
-		return []string{fmt.Sprintf("%s of provider %s has been running since %s%s", label, run.Type.Provider, run.Started.UTC().Format(time.RFC3339), reason(run.Summary))}
+		return []string{fmt.Sprintf("%s of provider %s has been in progress since %s%s", label, run.Type.Provider, run.Started.UTC().Format(time.RFC3339), reason(run.Summary))}
 	case run.Error != nil:
 		return []string{fmt.Sprintf("%s is %s, with %s: %s", label, run.Status, run.Error.Code, run.Error.Message)}
 	}

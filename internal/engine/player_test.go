@@ -63,6 +63,7 @@ func newPlayer(t *testing.T) *player {
 //	wait DURATION [late]                                     and fires what is due, unless late
 //	wake eN STAGE/ACTION                                     fires too early or too late
 //	delete
+//	explain eN                                               why it stands where it does
 //	show [events] [jobs] [timers] [gates] [runs] [keys] [variables] [conditions]
 //	                                                         says what else to show
 func (p *player) do(lines []string) string {
@@ -111,6 +112,8 @@ func (p *player) do(lines []string) string {
 		return ""
 	case "wake":
 		ev = Wakeup{Run: p.jobs[args[0]+" "+args[1]].Run}
+	case "explain":
+		return p.explain(p.execution(args[0]))
 	case "delete":
 		ev = Delete{}
 	default:
@@ -203,6 +206,15 @@ func dump(t rapid.TB, s *State, effects []Effect) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// explain asks for the facts of an execution, live or past.
+func (p *player) explain(id pipeline.ExecutionID) string {
+	e := p.s.Executions[id]
+	if e == nil {
+		e = p.past[id]
+	}
+	return p.named(strings.Join(Explain(p.s, e), "\n")) + "\n"
 }
 
 func (p *player) wait(d string, late bool) string {

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -212,7 +213,7 @@ func (w *world) statuses(before *State, ev Event) {
 		if _, deleted := ev.(Delete); e.Status.Terminal() && now.Status != e.Status && !retried && !deleted {
 			w.t.Fatalf("%T turned %s from %s into %s", ev, id, e.Status, now.Status)
 		}
-		if now.Status == pipeline.StatusSuperseded && e.Status == pipeline.InProgress && now.StatusSummary == "" && !w.newerAt(now) {
+		if now.Status == pipeline.StatusSuperseded && e.Status == pipeline.InProgress && !strings.Contains(now.StatusSummary, "30 days") && !w.newerAt(now) {
 			w.t.Fatalf("%T superseded %s for nobody", ev, id) // S-136
 		}
 	}

@@ -281,7 +281,7 @@ func (p *player) told(e *Execution) string {
 		line += fmt.Sprintf(" attempt %d", e.Attempt)
 	}
 	if e.StatusSummary != "" {
-		line += " (" + e.StatusSummary + ")"
+		line += " (" + p.named(e.StatusSummary) + ")"
 	}
 	if e.Position == Waiting {
 		return line + ", waits for " + e.Stage

@@ -28,7 +28,7 @@ func (st *step) arrive(e *Execution, i int) {
 		}
 		for _, id := range slices.Clone(stage.Waiting) {
 			if other := st.s.Executions[id]; other.Mode == pipeline.Superseded && other != newest {
-				st.supersede(other, "")
+				st.supersede(other, "Execution "+string(newest.ID)+", which is newer, came to wait in front of the stage "+e.Stage) // S-109
 			}
 		}
 	}
