@@ -85,12 +85,12 @@ func (c *changes) happened(ctx context.Context, files codeconnections.Files, e p
 // maxOutcome bounds what is kept of a reason.
 const maxOutcome = 2000
 
-// plain makes a text with names from elsewhere in it one that can be stored.
+// plain bounds a text with names from elsewhere in it.
 func plain(text string) string {
 	if len(text) > maxOutcome {
 		text = text[:maxOutcome] + "…"
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return text
 }
 
 // told names an event for people.

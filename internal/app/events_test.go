@@ -252,3 +252,30 @@ func TestPushEvent(t *testing.T) {
 		}
 	})
 }
+
+// S-238, S-259: that a rule could not start its pipeline, and why, is explained at the pipeline.
+func TestRuleMayNotStart(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		a := start(t, t.TempDir(), url)
+		g := newRuled(t, a)
+		g.pipeline("mine", "S3", map[string]string{"S3Bucket": "artifacts", "S3ObjectKey": "app.zip"}, `{"source":["my.app"]}`, nil)
+		if _, err := iam.NewFromConfig(g.cfg).DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: aws.String("starter"), PolicyName: aws.String("all")}); err != nil {
+			t.Fatal(err)
+		}
+		g.rules("PutEvents", map[string]any{"Entries": []any{map[string]any{"Source": "my.app", "DetailType": "x", "Detail": "{}"}}})
+		var why struct {
+			SourceEvents []struct{ Subject, Outcome string }
+		}
+		g.until("nothing is said of the rule", func(ctx context.Context) bool {
+			if err := CallPipelines(ctx, g.cfg, "ExplainPipeline", map[string]string{"name": "mine"}, &why); err != nil {
+				t.Fatal(err)
+			}
+			return len(why.SourceEvents) > 0
+		})
+		if e := why.SourceEvents[0]; e.Subject != "an event of the rule arn:aws:events:us-east-1:000000000000:rule/mine" ||
+			!strings.HasPrefix(e.Outcome, "not started: AccessDeniedException: ") || !strings.Contains(e.Outcome, "starter") {
+			t.Errorf("%+v", e)
+		}
+	})
+}

@@ -75,6 +75,12 @@ func (f final) Unwrap() error { return f.error }
 // GiveUp marks an error as one that trying again does not mend.
 func GiveUp(err error) error { return final{err} }
 
+// Final says whether an error was made by GiveUp.
+func Final(err error) bool {
+	_, is := errors.AsType[final](err)
+	return is
+}
+
 // Run delivers until ctx ends, then waits for what is under way. What is cut short is
 // delivered again by whoever runs next.
 func (c *Courier) Run(ctx context.Context) error {
@@ -182,9 +188,8 @@ func (c *Courier) do(ctx context.Context, d store.Delivery) {
 		return // cut short: its claim ends
 	}
 	log := c.cfg.Log.With("queue", c.cfg.Queue, "target", d.Target, "delivery", d.ID, "attempt", d.Attempts+1)
-	var never final
 	record := func(tx *store.Tx) error { return tx.FinishDelivery(ctx, d) }
-	if errors.As(err, &never) {
+	if Final(err) {
 		log.Warn("courier: the delivery is given up", "error", err)
 	} else if err != nil {
 		wait, again := c.cfg.Again(d, err)

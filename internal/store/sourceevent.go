@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 )
 
@@ -16,8 +17,12 @@ type SourceEvent struct {
 // keepSourceEvents is how many are kept of each pipeline.
 const keepSourceEvents = 50
 
-// PutSourceEvent records what came of a change, and forgets the oldest.
+// PutSourceEvent records what came of a change, and forgets the oldest. What texts from elsewhere
+// have that no database keeps is replaced.
 func (tx *Tx) PutSourceEvent(ctx context.Context, pipelineID, subject, outcome string) error {
+	for _, text := range []*string{&subject, &outcome} {
+		*text = strings.ReplaceAll(strings.ToValidUTF8(*text, "\uFFFD"), "\x00", "\uFFFD")
+	}
 	if _, err := tx.exec(ctx, `INSERT INTO source_event (pipeline_id, at, subject, outcome) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 		pipelineID, micros(tx.Now()), subject, outcome); err != nil {
 		return err

@@ -30,8 +30,20 @@ func TestExplain(t *testing.T) {
 				}
 			}
 		}
-		has(w.explained(""), "was started at", "by CreatePipeline (arn:aws:iam::111111111111:user/admin), with version 1", "It is in the stage 'Source'.", "Action 'Get' of provider Worker has been running since")
-		w.work("Source", "get", map[string]string{"commit": "1"})
+		has(w.explained(""), "was started at", "by CreatePipeline (arn:aws:iam::111111111111:user/admin), with version 1", "It is in the stage 'Source'.", "Action 'Get' of provider Worker has been in progress since")
+		// S-302: a job that waits is not at work, whoever waits for it.
+		has(w.explained(""), "No worker has taken job 1 of action 'Get' yet. Workers ask for it with PollForJobs of Source/Custom/Worker/1, and job=get.")
+		behind, err := w.StartPipelineExecution(w.ctx, &api.StartPipelineExecutionInput{Name: "p"})
+		has(w.explained(must(w, behind, err).PipelineExecutionId), "It waits in front of the stage 'Source'.", "There: No worker has taken job 1 of action 'Get' yet.")
+		must(w, 0, drop(w.StopPipelineExecution(w.ctx, &api.StopPipelineExecutionInput{PipelineName: "p", PipelineExecutionId: behind.PipelineExecutionId})))
+		created := w.state("p").StageStates[0].LatestExecution.PipelineExecutionId
+		held := w.poll("Source", "get")
+		has(w.explained(created), "Job 1 of action 'Get' was handed to a worker, which has not acknowledged it yet.")
+		w.acknowledge(held)
+		if text := w.explained(created); strings.Contains(text, "No worker") || strings.Contains(text, "acknowledged") {
+			w.Errorf("of a job that is in progress:\n%s", text)
+		}
+		must(w, 0, drop(w.PutJobSuccessResult(w.ctx, &api.PutJobSuccessResultInput{JobId: held.Id, OutputVariables: map[string]string{"commit": "1"}})))
 		w.work("Build", "make", nil)
 		first := w.state("p").StageStates[2].LatestExecution.PipelineExecutionId
 		has(w.explained(first), "It is in the stage 'Release'.", "Action 'Approve' waits for somebody to approve or reject it, until ")
@@ -43,13 +55,13 @@ func TestExplain(t *testing.T) {
 		w.work("Source", "get", map[string]string{"commit": "2"})
 		w.work("Build", "make", nil)
 		has(w.explained(second), "It waits in front of the stage 'Release'.", "The stage is locked by execution "+first, "There: Action 'Approve' waits for somebody")
-		_, err := w.DisableStageTransition(w.ctx, &api.DisableStageTransitionInput{PipelineName: "p", StageName: "Release", TransitionType: "Inbound", Reason: "holidays"})
+		_, err = w.DisableStageTransition(w.ctx, &api.DisableStageTransitionInput{PipelineName: "p", StageName: "Release", TransitionType: "Inbound", Reason: "holidays"})
 		must(w, 0, err)
 		has(w.explained(second), "was disabled by arn:aws:iam::111111111111:user/admin at ", ": holidays")
 		third := start()
 		w.work("Source", "get", map[string]string{"commit": "3"})
 		w.work("Build", "make", nil)
-		has(w.explained(second), "It has ended as Superseded, in the stage 'Release'")
+		has(w.explained(second), "It has ended as Superseded before it entered the stage 'Release': Execution ")
 		has(w.explained(third), "It waits in front of the stage 'Release'.")
 		fourth := start()
 		j := w.poll("Source", "get")

@@ -136,6 +136,7 @@ func (r *Room) trigger(ctx context.Context, hook store.Webhook, d *api.WebhookDe
 		return r.refuseDelivery(ctx, hook, http.StatusBadRequest, "The delivery is neither JSON nor a form with a payload of JSON.")
 	}
 	said, err := reply{}, error(nil)
+	subject := "a delivery to the webhook " + hook.Name
 	err = r.DB.Update(ctx, func(tx *store.Tx) error {
 		if now, err := tx.WebhookByToken(ctx, hook.Token); err != nil {
 			return err // deleted meanwhile
@@ -156,7 +157,7 @@ func (r *Room) trigger(ctx context.Context, hook store.Webhook, d *api.WebhookDe
 		}
 		if problem := filtered(d.Filters, a.Configuration, payload); problem != "" {
 			said = accepted("ignored: %s", problem)
-			return nil
+			return tx.PutSourceEvent(ctx, p.ID, subject, said.text)
 		}
 		if id := header.Get("X-Github-Delivery"); id != "" {
 			fresh, err := tx.TakeDelivery(ctx, hook.Token, digest(id), KeepDeliveries)
@@ -165,7 +166,7 @@ func (r *Room) trigger(ctx context.Context, hook store.Webhook, d *api.WebhookDe
 			}
 			if !fresh {
 				said = accepted("ignored: this delivery has been acted on before")
-				return nil
+				return tx.PutSourceEvent(ctx, p.ID, subject, said.text)
 			}
 		}
 		after, err := r.Conductor.StepTx(ctx, tx, p.ID, s, engine.Start{Detected: true,
@@ -174,6 +175,9 @@ func (r *Room) trigger(ctx context.Context, hook store.Webhook, d *api.WebhookDe
 			return err
 		}
 		said = accepted("started the pipeline %s: execution %s", d.TargetPipeline, after.Started)
+		if err := tx.PutSourceEvent(ctx, p.ID, subject, said.text); err != nil {
+			return err
+		}
 		return tx.WebhookTriggered(ctx, hook.Token)
 	})
 	switch {

@@ -107,6 +107,12 @@ func TestWebhookGitHub(t *testing.T) {
 		if got := w.starts(); got != nil {
 			w.Fatalf("started by %q", got)
 		}
+		// What came of a genuine delivery is explained (S-259); what was refused is the webhook's error.
+		why, err := w.ExplainPipeline(w.ctx, &api.ExplainPipelineInput{Name: "p"})
+		told := must(w, why, err).SourceEvents
+		if len(told) != 2 || told[0].Subject != "a delivery to the webhook h" || !strings.HasPrefix(told[0].Outcome, "ignored: $.") {
+			w.Errorf("explained with %+v", told)
+		}
 		if got := w.listed()[0]; got.ErrorCode == "" || got.ErrorMessage == "" || got.LastTriggered != nil {
 			w.Errorf("the problem was not kept: %+v", got)
 		}
@@ -125,6 +131,18 @@ func TestWebhookGitHub(t *testing.T) {
 		}
 		if got := w.listed()[0]; got.ErrorCode != "" || got.LastTriggered == nil {
 			w.Errorf("after a start: %+v", got)
+		}
+	})
+}
+
+// S-250: a filter may say what it likes; no database stumbles over why it did not match.
+func TestWebhookFilterOfAnyText(t *testing.T) {
+	each(t, func(w *world) {
+		w.workerType()
+		w.create("p")
+		hook := w.put(hookDefinition("h", "UNAUTHENTICATED", api.WebhookAuthConfiguration{}, api.WebhookFilterRule{JsonPath: "$.a", MatchEquals: "x\x00y"}))
+		if status, text := w.post(hook.Url, `{"a":"b"}`); status != 200 || !strings.HasPrefix(text, "ignored: $.a") {
+			w.Errorf("%d %s", status, text)
 		}
 	})
 }

@@ -71,7 +71,10 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	switch to.kind {
 	case toPipeline:
 		call.Action = "codepipeline:StartPipelineExecution"
-		err = r.startPipeline(ctx, call, to.name, d.ID, p.Input)
+		if err = judge(r.startPipeline(ctx, call, to.name, d.ID, p.Input)); courier.Final(err) {
+			r.notStarted(ctx, to, p.Rule, err)
+		}
+		return err
 	case toBuild:
 		call.Action = "codebuild:StartBuild"
 		err = r.startBuild(ctx, call, to.name, d.ID, p.Input)
@@ -87,6 +90,25 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 		_, err = sns.NewFromConfig(r.deps.AWS(call)).Publish(ctx, &sns.PublishInput{TopicArn: &p.Target, Message: &p.Input, MessageGroupId: &d.Lane})
 	}
 	return judge(err)
+}
+
+// notStarted keeps why a rule did not start a pipeline, for those who ask the pipeline.
+func (r *Room) notStarted(ctx context.Context, to resource, rule string, why error) {
+	text := why.Error()
+	var api smithy.APIError
+	if errors.As(why, &api) {
+		text = api.ErrorCode() + ": " + api.ErrorMessage()
+	}
+	err := r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+		p, err := tx.FindPipeline(ctx, to.account, to.region, to.name)
+		if err != nil {
+			return err
+		}
+		return tx.PutSourceEvent(ctx, p.ID, "an event of the rule "+rule, "not started: "+text)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		r.deps.Log.Warn("events: why a pipeline was not started is not kept", "rule", rule, "pipeline", to.name, "error", err)
+	}
 }
 
 // judge marks refusals that the target will repeat: it does not exist, may not be called, or
