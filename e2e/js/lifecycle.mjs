@@ -20,7 +20,7 @@ async function refused(name, input, error) {
 }
 
 async function until(what, check) {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(50)) {
+  for (const deadline = Date.now() + 300_000; Date.now() < deadline; await sleep(50)) {
     const got = await check();
     if (got) return got;
   }

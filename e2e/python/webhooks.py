@@ -22,7 +22,7 @@ def post(url, body, secret="s3cr3t&x"):
     signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status
     except urllib.error.HTTPError as e:
         return e.code

@@ -39,7 +39,7 @@ def refused(code, text=""):
         raise AssertionError(f"not refused with {code}")
 
 
-def until(what, check, seconds=60):
+def until(what, check, seconds=300):
     """Ask again until check gives something, and give that."""
     deadline = time.monotonic() + seconds
     while True:

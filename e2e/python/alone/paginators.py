@@ -170,7 +170,7 @@ def texts(paginator, pages):
     return [json.dumps(item, default=str, sort_keys=True) for page in pages for key in paginator.result_keys for item in key.search(page) or []]
 
 
-def check(room, c, operation):
+def check(room, c, operation, again=5):
     paginator = c.get_paginator(method_of[operation])
     pages = paginator.paginate(**ARGUMENTS.get(f"{room}.{operation}", ARGUMENTS.get(operation, {})))
     kept = list(pages)
@@ -181,6 +181,8 @@ def check(room, c, operation):
         return
     sized = paginator.paginate(**ARGUMENTS.get(f"{room}.{operation}", ARGUMENTS.get(operation, {})), PaginationConfig={"PageSize": 1})
     small = list(sized)
+    if again and sorted(texts(sized, small)) != sorted(whole):  # what came of the calls before was still written down
+        return check(room, c, operation, again - 1)
     expect(sorted(texts(sized, small)) == sorted(whole), room, operation, len(whole), len(texts(sized, small)))
     if f"{room}.{operation}" not in ONE_PAGE and operation not in ONE_PAGE:
         expect(len(small) >= len(whole), room, operation, "pages", len(small), len(whole))
