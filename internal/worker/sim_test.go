@@ -21,9 +21,10 @@ import (
 
 // TestFaultyDays lives through hours of a real conductor, store and two workers, in which clocks
 // jump by an hour both ways, workers end and start anew, work takes its time or does not stop
-// when it should, events are told twice, and people start, stop, retry and approve. Nothing is
-// done that nobody asked for, each event is told, in order (S-340), and once the faults end
-// everything comes to its end (S-108, S-316, S-317).
+// when it should, events are told twice, and people start, stop, retry, roll back, approve, change
+// gates and the pipeline. Nothing is done that nobody asked for, each event is told, in order
+// (S-340), and once the faults end everything comes to its end (S-108, S-316, S-317). Then the
+// pipeline is deleted with all that is under way, and nothing is left (S-69).
 func TestFaultyDays(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {
@@ -110,13 +111,19 @@ func faultyDay(t *testing.T, chance *rand.Rand) {
 			ask(engine.Approve{Stage: "S3", Action: "M", Token: run.Token, Status: "Approved"})
 		}
 	}
+	gates := func(ev func(stage string) engine.Event) {
+		for _, def := range w.state("p").Current().Stages {
+			ask(ev(def.Name))
+		}
+	}
+	enable := func(stage string) engine.Event { return engine.EnableTransition{Stage: stage, Direction: "Inbound"} }
 	for range 300 {
 		time.Sleep(time.Duration(roll(120)) * time.Second)
 		s := w.state("p")
 		if err := engine.Check(s); err != nil {
 			t.Fatal(err)
 		}
-		switch p := roll(20); {
+		switch p := roll(24); {
 		case p < 5:
 			ask(engine.Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution}})
 		case p < 6:
@@ -138,9 +145,30 @@ func faultyDay(t *testing.T, chance *rand.Rand) {
 			i := roll(2)
 			nodes[i]() // waits for work that does not listen
 			nodes[i] = serve()
+		case p < 17:
+			ask(engine.DisableTransition{Stage: fmt.Sprint("S", 1+roll(4)), Direction: "Inbound"})
+		case p < 19:
+			gates(enable)
+		case p < 21:
+			for name, stage := range s.Stages {
+				if stage.Target != "" {
+					ask(engine.Rollback{Stage: name, Target: stage.Target})
+				}
+			}
+		case p < 22 && roll(4) == 0:
+			w.update(func(ctx context.Context, tx *store.Tx) error {
+				s, err := tx.LoadState(ctx, "id of p")
+				if err == nil {
+					d := *s.Current()
+					d.Version++
+					_, err = w.c.UpdateTx(ctx, tx, "id of p", s, &d)
+				}
+				return err
+			})
 		}
 	}
 	skew.Store(0)
+	gates(enable)
 	w.mu.Lock()
 	calm = true
 	w.mu.Unlock()
@@ -161,6 +189,21 @@ func faultyDay(t *testing.T, chance *rand.Rand) {
 		left, err := tx.ListOutgoing(ctx, 9)
 		if len(left) > 0 {
 			t.Errorf("%d events are left", len(left))
+		}
+		return err
+	})
+	for range 3 {
+		ask(engine.Start{Trigger: pipeline.Trigger{Type: pipeline.TriggerStartPipelineExecution}})
+		time.Sleep(7*time.Minute + time.Second/2) // when nothing else is
+	}
+	w.update(func(ctx context.Context, tx *store.Tx) error { return w.c.DeleteTx(ctx, tx, "id of p") })
+	before := handed.Load()
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	w.update(func(ctx context.Context, tx *store.Tx) error {
+		timers, err := tx.NextTimers(ctx, 9)
+		if again := handed.Load() - before; again > 0 || len(timers) > 0 {
+			t.Errorf("of the deleted pipeline %d jobs were handed out, and there are the timers %v", again, timers)
 		}
 		return err
 	})
