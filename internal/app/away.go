@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"penstock/internal/arn"
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
@@ -21,11 +22,8 @@ const nothingThere = "-"
 
 // serviceOf names the service that a watched source belongs to.
 func serviceOf(s store.Source) string {
-	arn := strings.SplitN(s.Resource, ":", 4)
-	if len(arn) < 4 {
-		return ""
-	}
-	return arn[2]
+	resource, _ := arn.Parse(s.Resource)
+	return resource.Service
 }
 
 // has says whether the source of a pipeline is at another endpoint.

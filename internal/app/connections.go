@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"penstock/internal/arn"
 	"penstock/internal/engine"
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
@@ -139,7 +140,7 @@ func (c *changes) startByEvent(ctx context.Context, tx *store.Tx, id string, cla
 	if err != nil {
 		return "", err
 	}
-	if account := strings.SplitN(e.Connection, ":", 6); len(account) < 6 || account[4] != s.Account {
+	if connection, _ := arn.Parse(e.Connection); connection.Account != s.Account {
 		return "", nil // a connection serves its own account
 	}
 	start, reasons := asks(s.Current(), e)

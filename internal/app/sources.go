@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
 )
@@ -66,9 +67,9 @@ func revision(ctx context.Context, tx *store.Tx, s store.Source) (string, error)
 				found += " " + o.ETag
 			}
 		}
-	} else if arn := strings.SplitN(s.Resource, ":", 6); len(arn) == 6 {
+	} else if a, ok := arn.Parse(s.Resource); ok {
 		var repository store.CodeCommitRepository
-		if repository, err = tx.GetCodeCommitRepository(ctx, arn[4], arn[3], arn[5]); err == nil {
+		if repository, err = tx.GetCodeCommitRepository(ctx, a.Account, a.Region, a.Resource); err == nil {
 			var told map[string]string
 			told, err = tx.CodeCommitHeads(ctx, repository.ID)
 			found = told[heads+s.Detail]

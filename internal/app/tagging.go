@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"penstock/internal/api"
+	"penstock/internal/arn"
 	"penstock/internal/fault"
-	"penstock/internal/pipeline"
 	"penstock/internal/store"
 	"penstock/internal/svc/logs"
 	"penstock/internal/svc/ssm"
@@ -40,7 +40,7 @@ var retaggers = map[string]struct {
 func (a *App) fromTable(service, plain string) tagging.Source {
 	return tagging.Source{Name: service, Service: service, Plain: plain, List: func(ctx context.Context, account, region, after string, limit int) (list []store.Tagged, err error) {
 		return list, a.db.View(ctx, func(tx *store.Tx) error {
-			list, err = tx.TaggedResources(ctx, "arn:"+pipeline.Partition(region)+":"+service+":"+region+":"+account+":", after, limit)
+			list, err = tx.TaggedResources(ctx, arn.New(service, region, account, ""), after, limit)
 			return err
 		})
 	}}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/codepipeline"
+	"penstock/internal/arn"
 	"penstock/internal/definition"
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
@@ -54,7 +55,7 @@ type Origin struct {
 func (o Origin) inputs(file string) template.Inputs {
 	base := path.Base(strings.ReplaceAll(file, `\`, "/"))
 	base = strings.TrimSuffix(strings.TrimSuffix(base, path.Ext(base)), ".template")
-	return template.Inputs{Region: o.Region, Account: o.Account, Partition: pipeline.Partition(o.Region), StackName: cmp.Or(o.StackName, base),
+	return template.Inputs{Region: o.Region, Account: o.Account, Partition: arn.Partition(o.Region), StackName: cmp.Or(o.StackName, base),
 		Parameters: o.Parameters, Values: o.Values}
 }
 

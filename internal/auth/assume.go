@@ -3,9 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
+	"penstock/internal/arn"
 	"penstock/internal/fault"
 	"penstock/internal/policy"
 	"penstock/internal/store"
@@ -39,10 +39,10 @@ func (a *Auth) CanAssumeFor(ctx context.Context, roleARN, servicePrincipal, sour
 		account = c.Account
 	}
 	attrs := Attributes{}
-	if parts := strings.SplitN(source, ":", 6); len(parts) == 6 {
+	if a, ok := arn.Parse(source); ok {
 		attrs["aws:SourceArn"] = []string{source}
-		if parts[4] != "" {
-			account = parts[4]
+		if a.Account != "" {
+			account = a.Account
 		}
 	}
 	if account != owner { // W-44: nobody passes the roles of others

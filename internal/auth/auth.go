@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/internal/arn"
 	"penstock/internal/sigv4"
 	"penstock/internal/store"
 )
@@ -164,10 +165,10 @@ func RoleARN(account, path, name string) string {
 }
 
 // splitRole takes a role's ARN apart.
-func splitRole(arn string) (account, name string, ok bool) {
-	p := strings.SplitN(arn, ":", 6)
-	if len(p) != 6 || p[0] != "arn" || p[2] != "iam" || p[3] != "" || !strings.HasPrefix(p[5], "role/") {
+func splitRole(text string) (account, name string, ok bool) {
+	a, _ := arn.Parse(text)
+	if a.Service != "iam" || a.Region != "" || !strings.HasPrefix(a.Resource, "role/") {
 		return "", "", false
 	}
-	return p[4], p[5][strings.LastIndexByte(p[5], '/')+1:], true
+	return a.Account, a.Resource[strings.LastIndexByte(a.Resource, '/')+1:], true
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 )
 
@@ -138,10 +138,8 @@ func mayTake(own, producer, consumer string) bool {
 
 // accountOf is the account of a role's ARN.
 func accountOf(role string) string {
-	if f := strings.SplitN(role, ":", 6); len(f) == 6 {
-		return f[4]
-	}
-	return ""
+	a, _ := arn.Parse(role)
+	return a.Account
 }
 
 // resolve expands the variable references of an action's configuration, commands and

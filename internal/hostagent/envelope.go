@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"penstock/internal/arn"
 )
 
 // maxSpecification bounds the text of a deployment specification.
@@ -141,8 +143,8 @@ func readSpecification(text []byte) (*deployment, error) {
 		creator: or(in.DeploymentCreator, "user"), kind: or(in.DeploymentType, "IN_PLACE"), appSpec: or(in.AppSpecFilename, "appspec.yml"),
 		fileExists: or(strings.ToUpper(in.AgentActionOverrides.AgentOverrides.FileExistsBehavior), "DISALLOW"), events: in.AllPossibleLifecycleEvents,
 	}
-	if arn := strings.SplitN(d.id, ":", 6); arn[0] == "arn" && len(arn) == 6 {
-		_, d.id, _ = strings.Cut(arn[5], "/")
+	if a, ok := arn.Parse(d.id); ok {
+		_, d.id, _ = strings.Cut(a.Resource, "/")
 	}
 	switch {
 	case !plainID.MatchString(d.id):

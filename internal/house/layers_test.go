@@ -29,11 +29,13 @@ var layers = []layer{
 	{"internal/fault", "", ""},
 	// the named points at which a test build kills itself: nothing in any other build
 	{"internal/mishap", "", ""},
+	// the names of resources, which whoever speaks of one makes and reads
+	{"internal/arn", "", ""},
 	{"internal/sigv4", "fault", ""},
 	{"internal/policy", "fault", ""},
 	// encryption at rest
 	{"internal/seal", "", ""},
-	{"internal/pipeline", "fault", "yaml"},
+	{"internal/pipeline", "arn fault", "yaml"},
 	{"internal/buildspec", "fault", "yaml"},
 	// schedules of event rules and of deployment windows, which a room and a provider share
 	{"internal/cron", "fault", ""},
@@ -44,7 +46,7 @@ var layers = []layer{
 	{"internal/definition", "template pipeline fault", "yaml"},
 	// files that say what goes on a host, which a room checks and an agent follows
 	{"internal/appspec", "template", ""},
-	{"internal/engine", "pipeline fault", ""},
+	{"internal/engine", "arn pipeline fault", ""},
 	// chains and seals of the audit log, which a room makes and the command line checks
 	{"internal/audit", "", ""},
 
@@ -72,36 +74,36 @@ var layers = []layer{
 	{"internal/runner/runnertest", "runner fault", ""},
 	{"internal/runner/*", "runner fault", "exec sys"},
 	// what a host runs that CodeDeploy deploys to: a client of the server, on another machine
-	{"internal/hostagent", "appspec artifact runner/script", "sdk sys"},
+	{"internal/hostagent", "arn appspec artifact runner/script", "sdk sys"},
 	{"internal/provider", "pipeline artifact fault", "sdk"},
 	{"internal/provider/all", "provider provider/*", ""},
 	{"internal/provider/providertest", "provider pipeline artifact fault", "sdk"},
 	{"internal/provider/deploymentwindow", "provider pipeline cron fault", ""},
-	{"internal/provider/*", "provider pipeline artifact runner buildspec fault", "sdk"},
+	{"internal/provider/*", "arn provider pipeline artifact runner buildspec fault", "sdk"},
 
 	// door
 	{"internal/api", "sigv4 fault", ""},
 	{"internal/api/gen", "fault", ""},
 	{"internal/api/*", "api sigv4 fault", ""},
-	{"internal/auth", "sigv4 policy store fault", ""},
+	{"internal/auth", "arn sigv4 policy store fault", ""},
 	{"internal/awswire", "auth api api/* fault", "sync"},
 
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
-	{"internal/svc/codecommit", "svc/codecommit/git api api/$ courier conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
+	{"internal/svc/codecommit", "arn svc/codecommit/git api api/$ courier conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
 	{"internal/svc/codeconnections/fetch", "egress fault", "exec"},
-	{"internal/svc/codeconnections", "svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
-	{"internal/svc/codedeploy", "api api/$ api/codedeploycommands store pipeline auth fault", ""},
+	{"internal/svc/codeconnections", "arn svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
+	{"internal/svc/codedeploy", "arn api api/$ api/codedeploycommands store auth fault", ""},
 	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
-	{"internal/svc/codebuild", "api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
-	{"internal/svc/lambda", "api api/$ courier policy store artifact blob runner logstream auth fault", "sdk"},
+	{"internal/svc/codebuild", "arn api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
+	{"internal/svc/lambda", "arn api api/$ courier policy store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},
-	{"internal/svc/cloudwatch", "api api/$ courier store pipeline auth fault", "sdk"},
-	{"internal/svc/events", "api api/$ courier cron egress pattern store auth fault", "sdk"},
-	{"internal/svc/notifications", "api api/codestarnotifications courier store pipeline auth fault", "sdk"},
-	{"internal/svc/tagging", "api api/resourcegroupstaggingapi store auth fault", ""},
-	{"internal/svc/sns", "api api/$ courier egress pattern policy store auth fault", "sdk"},
-	{"internal/svc/*", "api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
+	{"internal/svc/cloudwatch", "arn api api/$ courier store auth fault", "sdk"},
+	{"internal/svc/events", "arn api api/$ courier cron egress pattern store auth fault", "sdk"},
+	{"internal/svc/notifications", "arn api api/codestarnotifications courier store pipeline auth fault", "sdk"},
+	{"internal/svc/tagging", "arn api api/resourcegroupstaggingapi store auth fault", ""},
+	{"internal/svc/sns", "arn api api/$ courier egress pattern policy store auth fault", "sdk"},
+	{"internal/svc/*", "arn api api/$ conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk"},
 	{"internal/app", "everything", "sdk yaml sync sys"},
 	{"internal/watch", "fault", "sdk sync term"},
 	{"internal/demo", "app watch fault", "sdk exec"},

@@ -11,7 +11,7 @@ import (
 // pure lists the packages that decide and never do: the same arguments give the same
 // answer, on every machine, at every time.
 var pure = []string{
-	"internal/fault", "internal/engine", "internal/pipeline", "internal/policy", "internal/sigv4", "internal/buildspec", "internal/cron", "internal/pattern",
+	"internal/fault", "internal/arn", "internal/engine", "internal/pipeline", "internal/policy", "internal/sigv4", "internal/buildspec", "internal/cron", "internal/pattern",
 	"internal/template", "internal/definition", "internal/appspec",
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"penstock/internal/arn"
 	"penstock/internal/fault"
 )
 
@@ -37,35 +38,24 @@ func (r Resource) Taggable() bool {
 
 // ARN gives the ARN of the resource.
 func (r Resource) ARN() string {
-	head := "arn:" + r.Partition + ":codepipeline:" + r.Region + ":" + r.Account + ":"
+	name := r.Pipeline
 	switch r.Kind {
 	case StageResource:
-		return head + r.Pipeline + "/" + r.Stage
+		name += "/" + r.Stage
 	case ActionResource:
-		return head + r.Pipeline + "/" + r.Stage + "/" + r.Action
+		name += "/" + r.Stage + "/" + r.Action
 	case ActionTypeResource:
 		t := r.ActionType
-		return head + "actiontype:" + t.Owner + "/" + t.Category + "/" + t.Provider + "/" + t.Version
+		name = "actiontype:" + t.Owner + "/" + t.Category + "/" + t.Provider + "/" + t.Version
 	case WebhookResource:
-		return head + "webhook:" + r.Webhook
+		name = "webhook:" + r.Webhook
 	}
-	return head + r.Pipeline
-}
-
-// Partition gives the partition a Region belongs to, the second part of an ARN.
-func Partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	}
-	return "aws"
+	return arn.ARN{Partition: r.Partition, Service: "codepipeline", Region: r.Region, Account: r.Account, Resource: name}.String()
 }
 
 // PipelineARN names a pipeline (S-356).
 func PipelineARN(region, account, pipeline string) string {
-	return Resource{Kind: PipelineResource, Partition: Partition(region), Region: region, Account: account, Pipeline: pipeline}.ARN()
+	return arn.New("codepipeline", region, account, pipeline)
 }
 
 // StageARN names a stage (S-357).
@@ -75,12 +65,12 @@ func StageARN(region, account, pipeline, stage string) string {
 
 // ActionTypeARN names an action type (S-359).
 func ActionTypeARN(region, account string, id ActionTypeID) string {
-	return Resource{Kind: ActionTypeResource, Partition: Partition(region), Region: region, Account: account, ActionType: id}.ARN()
+	return Resource{Kind: ActionTypeResource, Partition: arn.Partition(region), Region: region, Account: account, ActionType: id}.ARN()
 }
 
 // WebhookARN names a webhook (S-360).
 func WebhookARN(region, account, name string) string {
-	return Resource{Kind: WebhookResource, Partition: Partition(region), Region: region, Account: account, Webhook: name}.ARN()
+	return Resource{Kind: WebhookResource, Partition: arn.Partition(region), Region: region, Account: account, Webhook: name}.ARN()
 }
 
 var (
@@ -94,19 +84,18 @@ var (
 // ParseARN reads an ARN of the service; anything else is an InvalidArnException (S-363). Of
 // action types it takes the spellings that are about: actionType, an owner in lower case, and
 // no account (S-359, A-24). Whether Region and account are the caller's is not its business.
-func ParseARN(arn string) (Resource, error) {
-	invalid := fault.New("InvalidArnException", "The ARN '%s' is not one of a pipeline, stage, action, action type or webhook", cut(arn, 300))
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "codepipeline" ||
-		!partitionName.MatchString(parts[1]) || !regionName().MatchString(parts[3]) {
+func ParseARN(text string) (Resource, error) {
+	invalid := fault.New("InvalidArnException", "The ARN '%s' is not one of a pipeline, stage, action, action type or webhook", cut(text, 300))
+	a, ok := arn.Parse(text)
+	if !ok || a.Service != "codepipeline" || !partitionName.MatchString(a.Partition) || !regionName().MatchString(a.Region) {
 		return Resource{}, invalid
 	}
-	r := Resource{Partition: parts[1], Region: parts[3], Account: parts[4]}
-	kind, name, typed := strings.Cut(parts[5], ":")
-	ok := false
+	r := Resource{Partition: a.Partition, Region: a.Region, Account: a.Account}
+	kind, name, typed := strings.Cut(a.Resource, ":")
+	ok = false
 	switch {
 	case !typed:
-		ok = r.parsePath(parts[5])
+		ok = r.parsePath(a.Resource)
 	case strings.EqualFold(kind, "actiontype"):
 		ok = r.parseActionType(name)
 	case kind == "webhook":

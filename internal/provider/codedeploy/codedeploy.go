@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 )
@@ -178,7 +179,7 @@ func (a *action) begun(id string) provider.Result {
 // wait waits for the end of the deployment and stops it when nobody wants it any more.
 func (a *action) wait(ctx context.Context, id string) provider.Result {
 	well := time.Now()
-	arn := "arn:" + pipeline.Partition(a.Region) + ":codedeploy:" + a.Region + ":" + a.Account + ":deployment/" + id
+	arn := arn.New("codedeploy", a.Region, a.Account, "deployment/"+id)
 	for {
 		changed := a.Env.Changed(arn)
 		out, err := a.client.GetDeployment(ctx, &codedeploy.GetDeploymentInput{DeploymentId: &id})

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 )
@@ -93,10 +94,10 @@ func Execute(ctx context.Context, j provider.Job) provider.Result {
 
 // forFunction has the client ask in the Region of the function, and again only when it was
 // told to come later: what was cut off may be at work, and a second one would be beside it.
-func forFunction(arn string) func(*lambda.Options) {
+func forFunction(function string) func(*lambda.Options) {
 	return func(o *lambda.Options) {
-		if f := strings.SplitN(arn, ":", 5); len(f) == 5 {
-			o.Region = f[3]
+		if a, ok := arn.Parse(function); ok {
+			o.Region = a.Region
 		}
 		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}

@@ -18,6 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	wire "penstock/internal/api/cloudwatch"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/store"
@@ -153,7 +154,7 @@ func act(ctx context.Context, tx *store.Tx, row store.MetricAlarm, d *alarmDoc, 
 	if err != nil {
 		return err
 	}
-	alarm := arn(auth.Caller{Account: row.Account, Region: row.Region}, row.Name)
+	alarm := alarmARN(auth.Caller{Account: row.Account, Region: row.Region}, row.Name)
 	m := message{
 		AlarmName: row.Name, AlarmDescription: some(d.Description), AWSAccountId: row.Account, AlarmConfigurationUpdatedTimestamp: d.Configured.UTC().Format(timeForm),
 		NewStateValue: row.State, NewStateReason: d.Reason, StateChangeTime: d.Transitioned.UTC().Format(timeForm), Region: row.Region, AlarmArn: alarm, OldStateValue: from,
@@ -214,8 +215,8 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	if err := json.Unmarshal([]byte(d.Doc), &p); err != nil {
 		return courier.GiveUp(err)
 	}
-	of := strings.SplitN(p.Topic, ":", 6)
-	_, err := sns.NewFromConfig(r.deps.AWS(of[4], of[3], p.Alarm, p.Topic)).Publish(ctx, &sns.PublishInput{TopicArn: &p.Topic, Subject: &p.Subject, Message: &p.Text, MessageGroupId: &d.Lane})
+	topic, _ := arn.Parse(p.Topic)
+	_, err := sns.NewFromConfig(r.deps.AWS(topic.Account, topic.Region, p.Alarm, p.Topic)).Publish(ctx, &sns.PublishInput{TopicArn: &p.Topic, Subject: &p.Subject, Message: &p.Text, MessageGroupId: &d.Lane})
 	var refusal smithy.APIError
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &refusal) && errors.As(err, &answer) && answer.HTTPStatusCode() >= 400 && answer.HTTPStatusCode() < 500 &&

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	wire "penstock/internal/api/cloudwatch"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
-	"penstock/internal/pipeline"
 	"penstock/internal/store"
 )
 
@@ -83,16 +83,16 @@ func save(ctx context.Context, tx *store.Tx, row store.MetricAlarm, d alarmDoc) 
 	return tx.PutMetricAlarm(ctx, row)
 }
 
-// arn names an alarm.
-func arn(c auth.Caller, name string) string {
-	return "arn:" + pipeline.Partition(c.Region) + ":cloudwatch:" + c.Region + ":" + c.Account + ":alarm:" + name
+// alarmARN names an alarm.
+func alarmARN(c auth.Caller, name string) string {
+	return arn.New("cloudwatch", c.Region, c.Account, "alarm:"+name)
 }
 
 // allow authorises an operation on alarms.
 func allow(ctx context.Context, operation string, names ...string) (auth.Caller, error) {
 	c := auth.From(ctx)
 	for _, name := range names {
-		if err := auth.Check(ctx, "cloudwatch:"+operation, arn(c, name)); err != nil {
+		if err := auth.Check(ctx, "cloudwatch:"+operation, alarmARN(c, name)); err != nil {
 			return c, err
 		}
 	}
@@ -150,7 +150,7 @@ func (r *Room) PutMetricAlarm(ctx context.Context, in *wire.PutMetricAlarmInput)
 		return nil, err
 	}
 	if len(in.Tags) > 0 {
-		if err := auth.Check(ctx, "cloudwatch:TagResource", arn(c, in.AlarmName)); err != nil {
+		if err := auth.Check(ctx, "cloudwatch:TagResource", alarmARN(c, in.AlarmName)); err != nil {
 			return nil, err
 		}
 	}
@@ -268,7 +268,7 @@ func show(c auth.Caller, row store.MetricAlarm) (wire.MetricAlarm, error) {
 	}
 	list, err := listed(d.Dimensions)
 	return wire.MetricAlarm{
-		AlarmName: row.Name, AlarmArn: arn(c, row.Name), AlarmDescription: d.Description, AlarmConfigurationUpdatedTimestamp: &d.Configured, ActionsEnabled: &d.Enabled,
+		AlarmName: row.Name, AlarmArn: alarmARN(c, row.Name), AlarmDescription: d.Description, AlarmConfigurationUpdatedTimestamp: &d.Configured, ActionsEnabled: &d.Enabled,
 		OKActions: listOf(d.OK), AlarmActions: listOf(d.Alarm), InsufficientDataActions: listOf(d.Insufficient),
 		StateValue: row.State, StateReason: d.Reason, StateReasonData: d.ReasonData, StateUpdatedTimestamp: &d.Updated, StateTransitionedTimestamp: &d.Transitioned,
 		MetricName: d.MetricName, Namespace: d.Namespace, Statistic: d.Statistic, Dimensions: list, Period: &d.Period, Unit: d.Unit,

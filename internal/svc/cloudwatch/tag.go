@@ -41,7 +41,7 @@ func tagged(ctx context.Context, operation, resource string) (c auth.Caller, nam
 	if err := auth.Check(ctx, "cloudwatch:"+operation, resource); err != nil {
 		return c, "", err
 	}
-	name, ok := strings.CutPrefix(resource, arn(c, ""))
+	name, ok := strings.CutPrefix(resource, alarmARN(c, ""))
 	if !ok || name == "" {
 		return c, "", wrong("The ResourceARN %s is not that of an alarm of the account %s in %s.", resource, c.Account, c.Region)
 	}

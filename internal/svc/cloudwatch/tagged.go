@@ -20,7 +20,7 @@ func (r *Room) Tagged(ctx context.Context, account, region, after string, limit 
 			if err != nil {
 				return err
 			}
-			list = append(list, store.Tagged{Key: row.Name, ARN: arn(auth.Caller{Account: account, Region: region}, row.Name), Tags: d.Tags})
+			list = append(list, store.Tagged{Key: row.Name, ARN: alarmARN(auth.Caller{Account: account, Region: region}, row.Name), Tags: d.Tags})
 		}
 		return nil
 	})

@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"penstock/internal/api"
 	codeconnectionsapi "penstock/internal/api/codeconnections"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
@@ -90,7 +90,7 @@ const (
 )
 
 func (f *face) arn(c auth.Caller, kind, id string) string {
-	return "arn:" + pipeline.Partition(c.Region) + ":" + f.name + ":" + c.Region + ":" + c.Account + ":" + kind + "/" + id
+	return arn.New(f.name, c.Region, c.Account, kind+"/"+id)
 }
 
 // allow authorises an operation on a resource. A policy may name it by either name of the
@@ -105,9 +105,9 @@ func allow(ctx context.Context, operation, arn string) (auth.Caller, error) {
 }
 
 // own says whether the caller's account and Region have the resource, if it exists.
-func own(c auth.Caller, arn string) bool {
-	p := strings.SplitN(arn, ":", 6)
-	return len(p) == 6 && (p[2] == newName || p[2] == oldName) && p[3] == c.Region && p[4] == c.Account
+func own(c auth.Caller, text string) bool {
+	a, _ := arn.Parse(text)
+	return (a.Service == newName || a.Service == oldName) && a.Region == c.Region && a.Account == c.Account
 }
 
 func notFound(arn string) error {

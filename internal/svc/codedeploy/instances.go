@@ -71,7 +71,7 @@ func (r *Room) RegisterOnPremisesInstance(ctx context.Context, in *api.RegisterO
 		}
 		text, err := json.Marshal(api.InstanceInfo{
 			InstanceName: in.InstanceName, IamUserArn: in.IamUserArn, IamSessionArn: in.IamSessionArn,
-			InstanceArn: arn(c.Account, c.Region, kindInstance, in.InstanceName), RegisterTime: new(tx.Now()), Tags: []api.Tag{},
+			InstanceArn: arnOf(c.Account, c.Region, kindInstance, in.InstanceName), RegisterTime: new(tx.Now()), Tags: []api.Tag{},
 		})
 		if err != nil {
 			return err

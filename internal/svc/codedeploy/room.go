@@ -19,9 +19,9 @@ import (
 
 	api "penstock/internal/api/codedeploy"
 	commands "penstock/internal/api/codedeploycommands"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
-	"penstock/internal/pipeline"
 	"penstock/internal/store"
 )
 
@@ -177,14 +177,14 @@ const (
 	kindInstance    = "instance"
 )
 
-func arn(account, region, kind, name string) string {
-	return "arn:" + pipeline.Partition(region) + ":codedeploy:" + region + ":" + account + ":" + kind + ":" + name
+func arnOf(account, region, kind, name string) string {
+	return arn.New("codedeploy", region, account, kind+":"+name)
 }
 
 // check authorises an operation on a resource.
 func check(ctx context.Context, operation, kind, name string) (auth.Caller, error) {
 	c := auth.From(ctx)
-	return c, auth.Check(ctx, "codedeploy:"+operation, arn(c.Account, c.Region, kind, name))
+	return c, auth.Check(ctx, "codedeploy:"+operation, arnOf(c.Account, c.Region, kind, name))
 }
 
 // everything authorises an operation that is about no resource.

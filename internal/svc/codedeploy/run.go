@@ -13,7 +13,7 @@ import (
 	"time"
 
 	api "penstock/internal/api/codedeploy"
-	"penstock/internal/pipeline"
+	"penstock/internal/arn"
 	"penstock/internal/store"
 )
 
@@ -193,7 +193,7 @@ func (x *run) save(ctx context.Context) error {
 
 // DeploymentARN names a deployment to whoever waits for it.
 func DeploymentARN(account, region, id string) string {
-	return "arn:" + pipeline.Partition(region) + ":codedeploy:" + region + ":" + account + ":deployment/" + id
+	return arn.New("codedeploy", region, account, "deployment/"+id)
 }
 
 // finish ends the deployment, and begins the rollback if there is to be one, in the same
@@ -405,6 +405,6 @@ func (x *run) tell(ctx context.Context) error {
 	}
 	return x.deps.Tell(ctx, x.tx, store.Outgoing{
 		Source: "aws.codedeploy", Account: x.row.Account, Region: x.row.Region, At: x.tx.Now(), DetailType: "CodeDeploy Deployment State-change Notification",
-		Resource: arn(x.row.Account, x.row.Region, kindGroup, x.Info.ApplicationName+"/"+x.Info.DeploymentGroupName), Detail: string(text),
+		Resource: arnOf(x.row.Account, x.row.Region, kindGroup, x.Info.ApplicationName+"/"+x.Info.DeploymentGroupName), Detail: string(text),
 	})
 }

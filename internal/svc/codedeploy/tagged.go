@@ -30,7 +30,7 @@ func (r *Room) TaggedApplications(ctx context.Context, account, region, after st
 		}
 		tags, err := tx.TagsOf(ctx, keys)
 		for i, row := range rows {
-			list = append(list, store.Tagged{Key: row.Name, ARN: arn(account, region, kindApplication, row.Name), Tags: tagsByKey(tags[keys[i]])})
+			list = append(list, store.Tagged{Key: row.Name, ARN: arnOf(account, region, kindApplication, row.Name), Tags: tagsByKey(tags[keys[i]])})
 		}
 		return err
 	})
@@ -62,7 +62,7 @@ func (r *Room) TaggedGroups(ctx context.Context, account, region, after string, 
 						return err
 					}
 					at := app.Name + "/" + g.Name
-					list = append(list, store.Tagged{Key: at, ARN: arn(account, region, kindGroup, at), Tags: tagsByKey(tags)})
+					list = append(list, store.Tagged{Key: at, ARN: arnOf(account, region, kindGroup, at), Tags: tagsByKey(tags)})
 				}
 				if name = app.Name; len(list) == limit {
 					return nil

@@ -54,11 +54,11 @@ func parseARN(ctx context.Context, operation, text string) (c auth.Caller, res r
 	if err := auth.Check(ctx, "codedeploy:"+operation, text); err != nil {
 		return c, res, err
 	}
-	switch name, ok := strings.CutPrefix(text, arn(c.Account, c.Region, kindApplication, "")); {
+	switch name, ok := strings.CutPrefix(text, arnOf(c.Account, c.Region, kindApplication, "")); {
 	case ok:
 		return c, resource{application: name}, nil
 	}
-	if name, ok := strings.CutPrefix(text, arn(c.Account, c.Region, kindGroup, "")); ok {
+	if name, ok := strings.CutPrefix(text, arnOf(c.Account, c.Region, kindGroup, "")); ok {
 		if app, group, ok := strings.Cut(name, "/"); ok {
 			return c, resource{app, group}, nil
 		}

@@ -13,7 +13,7 @@ import (
 // show gives a target as the API tells it.
 func (t *target) show(row store.CodeDeployTarget) api.DeploymentTarget {
 	return api.DeploymentTarget{DeploymentTargetType: instanceTargetType, InstanceTarget: &api.InstanceTarget{
-		DeploymentId: row.Deployment, TargetId: row.Instance, TargetArn: arn(row.Account, row.Region, kindInstance, row.Instance),
+		DeploymentId: row.Deployment, TargetId: row.Instance, TargetArn: arnOf(row.Account, row.Region, kindInstance, row.Instance),
 		Status: t.Status, LastUpdatedAt: &t.Updated, LifecycleEvents: t.Events,
 	}}
 }
@@ -21,14 +21,14 @@ func (t *target) show(row store.CodeDeployTarget) api.DeploymentTarget {
 // summary is show in the form of the older operations.
 func (t *target) summary(row store.CodeDeployTarget) *api.InstanceSummary {
 	return &api.InstanceSummary{
-		DeploymentId: row.Deployment, InstanceId: arn(row.Account, row.Region, kindInstance, row.Instance), Status: t.Status, LastUpdatedAt: &t.Updated,
+		DeploymentId: row.Deployment, InstanceId: arnOf(row.Account, row.Region, kindInstance, row.Instance), Status: t.Status, LastUpdatedAt: &t.Updated,
 		LifecycleEvents: t.Events,
 	}
 }
 
 // targetNamed finds a target of a deployment by the instance's name or ARN.
 func targetNamed(ctx context.Context, tx *store.Tx, d store.CodeDeployDeployment, class, id string) (store.CodeDeployTarget, *target, error) {
-	name := strings.TrimPrefix(id, arn(d.Account, d.Region, kindInstance, ""))
+	name := strings.TrimPrefix(id, arnOf(d.Account, d.Region, kindInstance, ""))
 	err := store.ErrNotFound
 	var row store.CodeDeployTarget
 	if nameForm.MatchString(name) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	api "penstock/internal/api/events"
+	"penstock/internal/arn"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -37,12 +38,12 @@ var (
 type resource struct{ kind, region, account, name string }
 
 // parseTarget reads the ARN of a target of one of the services that can be one here.
-func parseTarget(arn string) (resource, error) {
-	p := strings.SplitN(arn, ":", 6)
-	if len(p) != 6 || p[0] != "arn" || p[5] == "" {
-		return resource{}, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", arn)
+func parseTarget(text string) (resource, error) {
+	a, _ := arn.Parse(text)
+	if a.Resource == "" {
+		return resource{}, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", text)
 	}
-	t := resource{kind: p[2], region: p[3], account: p[4], name: p[5]}
+	t := resource{kind: a.Service, region: a.Region, account: a.Account, name: a.Resource}
 	ok := true
 	switch t.kind {
 	case toPipeline:
@@ -61,7 +62,7 @@ func parseTarget(arn string) (resource, error) {
 		return t, invalid("%s is not a supported service for a target of this server. It delivers to pipelines of codepipeline, topics of sns, projects of codebuild, functions of lambda and API destinations of events.", t.kind)
 	}
 	if !ok || t.region == "" || len(t.account) != 12 {
-		return t, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", arn)
+		return t, invalid("Parameter %s is not valid. Reason: Provided Arn is not in correct format.", text)
 	}
 	return t, nil
 }

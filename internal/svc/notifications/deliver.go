@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"penstock/internal/arn"
 	"penstock/internal/courier"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -140,16 +141,16 @@ func (r *Room) deliver(ctx context.Context, d store.Delivery) error {
 	if err := json.Unmarshal([]byte(d.Doc), &p); err != nil {
 		return courier.GiveUp(err)
 	}
-	arn := strings.SplitN(p.Rule, ":", 6) // region and account are those of rule and topic
+	rule, _ := arn.Parse(p.Rule) // its Region and account are the topic's
 	// Messages of one lane reach each subscriber in their order.
-	_, err := sns.NewFromConfig(r.deps.AWS(arn[4], arn[3], p.Rule, p.Target)).Publish(ctx, &sns.PublishInput{TopicArn: &p.Target, Message: &p.Text, MessageGroupId: &d.Lane})
+	_, err := sns.NewFromConfig(r.deps.AWS(rule.Account, rule.Region, p.Rule, p.Target)).Publish(ctx, &sns.PublishInput{TopicArn: &p.Target, Message: &p.Text, MessageGroupId: &d.Lane})
 	status := active
 	if refused(err) {
 		status, err = unreachable, courier.GiveUp(err)
 	} else if err != nil {
 		return err
 	}
-	if merr := r.mark(ctx, arn[4], arn[3], strings.TrimPrefix(arn[5], "notificationrule/"), p.Target, status); merr != nil {
+	if merr := r.mark(ctx, rule.Account, rule.Region, strings.TrimPrefix(rule.Resource, "notificationrule/"), p.Target, status); merr != nil {
 		r.deps.Log.Warn("notifications: the state of a target is not kept", "rule", p.Rule, "target", p.Target, "error", merr)
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/codestarnotifications"
+	"penstock/internal/arn"
 	"penstock/internal/store"
 )
 
@@ -49,17 +50,17 @@ func kindOf(id string) (kind, bool) {
 
 // serviceOf gives the service and the sort of resource that an ARN names; ok says that it is
 // one of those that rules can be for.
-func serviceOf(arn string) (service, resource string, ok bool) {
-	p := strings.SplitN(arn, ":", 6)
-	if len(p) != 6 || p[5] == "" {
+func serviceOf(text string) (service, resource string, ok bool) {
+	a, _ := arn.Parse(text)
+	if a.Resource == "" {
 		return "", "", false
 	}
 	switch {
-	case p[2] == "codepipeline" && !strings.ContainsAny(p[5], ":/"):
+	case a.Service == "codepipeline" && !strings.ContainsAny(a.Resource, ":/"):
 		return "CodePipeline", "Pipeline", true
-	case p[2] == "codebuild" && strings.HasPrefix(p[5], "project/"):
+	case a.Service == "codebuild" && strings.HasPrefix(a.Resource, "project/"):
 		return "CodeBuild", "Project", true
-	case p[2] == "codecommit" && !strings.ContainsAny(p[5], ":/"):
+	case a.Service == "codecommit" && !strings.ContainsAny(a.Resource, ":/"):
 		return "CodeCommit", "Repository", true
 	}
 	return "", "", false

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	api "penstock/internal/api/codestarnotifications"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -96,11 +97,11 @@ func (r *Room) CreateNotificationRule(ctx context.Context, in *api.CreateNotific
 		token = rand.Text()
 	}
 	row := store.NotificationRule{Account: c.Account, Region: c.Region, ID: derived("rule", c.Account, c.Region, token), Name: in.Name, Resource: in.Resource}
-	arn := ruleARN(c.Account, c.Region, row.ID)
-	if err := auth.CheckWith(ctx, "codestar-notifications:CreateNotificationRule", arn, auth.Attributes{"codestar-notifications:NotificationsForResource": {in.Resource}}); err != nil {
+	rule := ruleARN(c.Account, c.Region, row.ID)
+	if err := auth.CheckWith(ctx, "codestar-notifications:CreateNotificationRule", rule, auth.Attributes{"codestar-notifications:NotificationsForResource": {in.Resource}}); err != nil {
 		return nil, err
 	}
-	if p := strings.SplitN(in.Resource, ":", 6); len(p) != 6 || p[3] != c.Region || p[4] != c.Account {
+	if a, ok := arn.Parse(in.Resource); !ok || a.Region != c.Region || a.Account != c.Account {
 		return nil, invalid("The resource %s is not of account %s in %s. A rule is in the account and Region of its resource.", in.Resource, c.Account, c.Region)
 	}
 	if _, _, ok := serviceOf(in.Resource); !ok {
@@ -125,7 +126,7 @@ func (r *Room) CreateNotificationRule(ctx context.Context, in *api.CreateNotific
 		return nil, err
 	}
 	doc.Request = derived("request", string(request))
-	return &api.CreateNotificationRuleOutput{Arn: arn}, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
+	return &api.CreateNotificationRuleOutput{Arn: rule}, r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		_, before, err := opened(tx.GetNotificationRule(ctx, c.Account, c.Region, row.ID))
 		switch {
 		case err == nil && before.Request == doc.Request:

@@ -15,9 +15,9 @@ import (
 	"unicode"
 
 	wire "penstock/internal/api/secretsmanager"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
-	"penstock/internal/pipeline"
 	"penstock/internal/store"
 )
 
@@ -84,7 +84,7 @@ var (
 )
 
 func arnPrefix(c auth.Caller) string {
-	return "arn:" + pipeline.Partition(c.Region) + ":secretsmanager:" + c.Region + ":" + c.Account + ":secret:"
+	return arn.New("secretsmanager", c.Region, c.Account, "secret:")
 }
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

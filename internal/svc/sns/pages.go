@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"penstock/internal/api"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 )
@@ -34,17 +35,17 @@ func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	q := req.URL.Query()
-	action, arn := q.Get("Action"), q.Get("TopicArn")
+	action, about := q.Get("Action"), q.Get("TopicArn")
 	if action == "Unsubscribe" {
-		arn = q.Get("SubscriptionArn")
+		about = q.Get("SubscriptionArn")
 	}
-	part := strings.SplitN(arn, ":", 6)
-	if action != "Unsubscribe" && action != "ConfirmSubscription" || len(part) != 6 {
+	a, ok := arn.Parse(about)
+	if action != "Unsubscribe" && action != "ConfirmSubscription" || !ok {
 		http.NotFound(w, req)
 		return
 	}
 	// The token, or the id of the subscription, is what proves the right to do it.
-	ctx := auth.Trusted(req.Context(), auth.Caller{Account: part[4], Region: part[3]})
+	ctx := auth.Trusted(req.Context(), auth.Caller{Account: a.Account, Region: a.Region})
 	w.Header().Set("Content-Type", "text/xml")
 	w.Header().Set("Cache-Control", "no-store")
 	out, err := r.service.ServeQuery(ctx, r.service.Operations[action], q, api.RequestID(req.Context()), nil)

@@ -17,7 +17,7 @@ func see(ctx context.Context, operation, text string) (auth.Caller, reference, e
 	ref := refer(c, text)
 	resource := text
 	if len(ref.names) > 0 {
-		resource = arn(c, ref.names[0])
+		resource = parameterARN(c, ref.names[0])
 	}
 	return c, ref, auth.Check(ctx, "ssm:"+operation, resource)
 }

@@ -226,7 +226,7 @@ func (r *Room) DescribeParameters(ctx context.Context, in *wire.DescribeParamete
 				return err
 			}
 			out.Parameters = append(out.Parameters, wire.ParameterMetadata{
-				Name: p.Name, ARN: arn(c, p.Name), Type: p.Type, KeyId: d.KeyID, LastModifiedDate: &p.Created, LastModifiedUser: d.User, Description: d.Description,
+				Name: p.Name, ARN: parameterARN(c, p.Name), Type: p.Type, KeyId: d.KeyID, LastModifiedDate: &p.Created, LastModifiedUser: d.User, Description: d.Description,
 				AllowedPattern: d.AllowedPattern, Version: &p.Version, Tier: d.Tier, Policies: []wire.ParameterInlinePolicy{}, DataType: "text",
 			})
 		}

@@ -31,7 +31,7 @@ func (r *Room) PutParameter(ctx context.Context, in *wire.PutParameterInput) (*w
 		return nil, err
 	}
 	if len(in.Tags) > 0 {
-		if err := auth.Check(ctx, "ssm:AddTagsToResource", arn(c, in.Name)); err != nil {
+		if err := auth.Check(ctx, "ssm:AddTagsToResource", parameterARN(c, in.Name)); err != nil {
 			return nil, err
 		}
 	}

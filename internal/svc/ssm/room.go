@@ -14,9 +14,9 @@ import (
 	"strings"
 
 	wire "penstock/internal/api/ssm"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
-	"penstock/internal/pipeline"
 	"penstock/internal/store"
 )
 
@@ -65,12 +65,12 @@ func notFound(name string) error {
 }
 
 func arnPrefix(c auth.Caller) string {
-	return "arn:" + pipeline.Partition(c.Region) + ":ssm:" + c.Region + ":" + c.Account + ":"
+	return arn.New("ssm", c.Region, c.Account, "")
 }
 
-// arn names a parameter. AWS writes one slash between the type and the name, whether the name
+// parameterARN names a parameter. AWS writes one slash between the type and the name, whether the name
 // begins with one or not.
-func arn(c auth.Caller, name string) string {
+func parameterARN(c auth.Caller, name string) string {
 	return arnPrefix(c) + "parameter/" + strings.TrimPrefix(name, "/")
 }
 
@@ -80,7 +80,7 @@ func tagged(c auth.Caller, name string) string { return arnPrefix(c) + "paramete
 // allow authorises an operation on a parameter.
 func allow(ctx context.Context, operation, name string) (auth.Caller, error) {
 	c := auth.From(ctx)
-	return c, auth.Check(ctx, "ssm:"+operation, arn(c, name))
+	return c, auth.Check(ctx, "ssm:"+operation, parameterARN(c, name))
 }
 
 var (
@@ -100,7 +100,7 @@ func checkName(c auth.Caller, name string) error {
 		return invalid("Parameter name must be a fully qualified name.")
 	case len(levels) > maxLevels:
 		return fault.New("HierarchyLevelLimitExceededException", "Parameter name %q has %d levels. A name can have a maximum of %d levels.", name, len(levels), maxLevels)
-	case len(arn(c, name)) > maxARN:
+	case len(parameterARN(c, name)) > maxARN:
 		return invalid("Parameter name: the ARN of the parameter would have more than %d characters.", maxARN)
 	}
 	good := !strings.HasPrefix(bare, "ssm")
@@ -187,7 +187,7 @@ func value(tx *store.Tx, p store.Parameter, decrypt *bool) (string, error) {
 func show(tx *store.Tx, c auth.Caller, p store.Parameter, selector string, decrypt *bool) (wire.Parameter, error) {
 	text, err := value(tx, p, decrypt)
 	return wire.Parameter{
-		Name: p.Name, Type: p.Type, Value: text, Version: &p.Version, Selector: selector, LastModifiedDate: &p.Created, ARN: arn(c, p.Name), DataType: "text",
+		Name: p.Name, Type: p.Type, Value: text, Version: &p.Version, Selector: selector, LastModifiedDate: &p.Created, ARN: parameterARN(c, p.Name), DataType: "text",
 	}, err
 }
 

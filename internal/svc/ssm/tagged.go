@@ -14,7 +14,7 @@ func (r *Room) Tagged(ctx context.Context, account, region, after string, limit 
 	return list, r.deps.DB.View(ctx, func(tx *store.Tx) error {
 		list, err = tx.TaggedResources(ctx, tagged(c, ""), after, limit)
 		for i := range list {
-			list[i].ARN = arn(c, strings.TrimPrefix(list[i].Key, tagged(c, "")))
+			list[i].ARN = parameterARN(c, strings.TrimPrefix(list[i].Key, tagged(c, "")))
 		}
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/resourcegroupstaggingapi"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -94,10 +95,10 @@ func readToken(text string, v any) error {
 }
 
 // kind gives the service of an ARN and its type, such as codebuild and project.
-func (s *Source) kind(arn string) (service, kind string) {
-	rest := strings.SplitN(arn, ":", 6)
-	if i := strings.IndexAny(rest[len(rest)-1], ":/"); i >= 0 {
-		return s.Service, rest[len(rest)-1][:i]
+func (s *Source) kind(text string) (service, kind string) {
+	a, _ := arn.Parse(text)
+	if i := strings.IndexAny(a.Resource, ":/"); i >= 0 {
+		return s.Service, a.Resource[:i]
 	}
 	return s.Service, s.Plain
 }
@@ -148,9 +149,9 @@ func read(in *api.GetResourcesInput) (w wanted, resources, tags int, err error) 
 	case in.TagsPerPage != nil && (*in.TagsPerPage < 100 || *in.TagsPerPage > maxTags || *in.TagsPerPage%100 != 0):
 		return w, 0, 0, invalid("TagsPerPage %d must be a multiple of 100 from 100 to %d.", *in.TagsPerPage, maxTags)
 	}
-	for _, arn := range w.arns {
-		if parts := strings.SplitN(arn, ":", 6); len(parts) < 6 || parts[0] != "arn" {
-			return w, 0, 0, invalid("ResourceARNList has %.300s, which is no ARN.", arn)
+	for _, text := range w.arns {
+		if _, ok := arn.Parse(text); !ok {
+			return w, 0, 0, invalid("ResourceARNList has %.300s, which is no ARN.", text)
 		}
 	}
 	for _, f := range w.tags {
@@ -308,26 +309,23 @@ func (r *Room) change(ctx context.Context, operation string, arns []string, add 
 		return nil, err
 	}
 	failed := map[string]api.FailureInfo{}
-	fail := func(arn string, status int32, code, message string) {
-		failed[arn] = api.FailureInfo{StatusCode: &status, ErrorCode: code, ErrorMessage: message}
+	fail := func(resource string, status int32, code, message string) {
+		failed[resource] = api.FailureInfo{StatusCode: &status, ErrorCode: code, ErrorMessage: message}
 	}
-	for _, arn := range arns {
-		parts := strings.SplitN(arn, ":", 6)
-		var change Change
-		if len(parts) == 6 && parts[0] == "arn" {
-			change = r.deps.Changes[parts[2]]
-		}
+	for _, resource := range arns {
+		a, _ := arn.Parse(resource)
+		change := r.deps.Changes[a.Service]
 		if change == nil {
-			fail(arn, 400, "InvalidParameterException", "The ARN is not that of a resource that can be tagged on this server.")
+			fail(resource, 400, "InvalidParameterException", "The ARN is not that of a resource that can be tagged on this server.")
 			continue
 		}
-		err := change(ctx, arn, add, remove)
+		err := change(ctx, resource, add, remove)
 		switch code := fault.Code(err); {
 		case err == nil:
 		case strings.HasPrefix(code, "AccessDenied"):
-			fail(arn, 403, code, strings.TrimPrefix(err.Error(), code+": "))
+			fail(resource, 403, code, strings.TrimPrefix(err.Error(), code+": "))
 		case code != "":
-			fail(arn, 400, "InvalidParameterException", err.Error())
+			fail(resource, 400, "InvalidParameterException", err.Error())
 		default:
 			return nil, err
 		}
