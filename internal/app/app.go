@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/awswire"
 	"penstock/internal/blob"
@@ -98,7 +99,7 @@ func (a *App) remember(ctx context.Context) (err error) {
 	if a.blobs, err = blob.OpenDisk(filepath.Join(a.cfg.Data, "blobs")); err != nil {
 		return err
 	}
-	id, secret, err := auth.Bootstrap(ctx, a.db, a.cfg.Account)
+	id, secret, err := auth.Bootstrap(ctx, a.db, a.cfg.Region, a.cfg.Account)
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (a *App) connect(ctx context.Context) error {
 		transport = &elsewhere{endpoints: a.endpoints, here: transport, auth: func() *auth.Auth { return a.auth }, network: newNetwork(), log: a.log,
 			credentials: operatorCredentials(&a.cfg, os.Getenv)}
 	}
-	a.calls = &calls{url: a.URL, client: &http.Client{Transport: transport}}
+	a.calls = &calls{partition: arn.Partition(a.cfg.Region), url: a.URL, client: &http.Client{Transport: transport}}
 	if a.rooms, err = a.newRooms(ctx); err != nil {
 		return err
 	}

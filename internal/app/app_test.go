@@ -221,7 +221,7 @@ func TestLostNoticeStartsPipeline(t *testing.T) {
 // IAM.
 func TestArtifactPolicy(t *testing.T) {
 	t.Parallel()
-	text, err := artifactPolicy(engine.Job{Inputs: []pipeline.Artifact{{Bucket: "b", Key: "p/in*/${aws:x}?"}}, Outputs: []pipeline.Artifact{{Bucket: "b", Key: "p/out/1"}}})
+	text, err := artifactPolicy("aws", engine.Job{Inputs: []pipeline.Artifact{{Bucket: "b", Key: "p/in*/${aws:x}?"}}, Outputs: []pipeline.Artifact{{Bucket: "b", Key: "p/out/1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

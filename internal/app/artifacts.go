@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 
+	"penstock/internal/arn"
 	"penstock/internal/engine"
 	"penstock/internal/pipeline"
 )
@@ -14,11 +15,11 @@ type statement struct {
 }
 
 // artifactPolicy is the IAM document of S-310.
-func artifactPolicy(job engine.Job) (string, error) {
+func artifactPolicy(partition string, job engine.Job) (string, error) {
 	objects := func(list []pipeline.Artifact) []string {
 		arns := []string{}
 		for _, a := range list {
-			arns = append(arns, "arn:aws:s3:::"+a.Bucket+"/"+escaped(a.Key))
+			arns = append(arns, arn.S3(partition, a.Bucket+"/"+escaped(a.Key)))
 		}
 		return arns
 	}

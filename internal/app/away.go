@@ -52,7 +52,7 @@ type away struct {
 func (w *away) questions(ctx context.Context) ([]question, error) {
 	var rows []store.Source
 	if err := w.db.View(ctx, func(tx *store.Tx) (err error) {
-		rows, err = tx.SourcesUnder(ctx, "arn:aws:")
+		rows, err = tx.SourcesUnder(ctx, "arn:")
 		return err
 	}); err != nil {
 		return nil, err

@@ -33,9 +33,10 @@ const renewBefore = 5 * time.Minute
 // calls makes the configurations with which this server's own parts call services: signed
 // with a session of the role they act for, and carried to the door within the process.
 type calls struct {
-	auth   *auth.Auth
-	client *http.Client
-	url    func() string
+	auth      *auth.Auth
+	partition string // of the account, and so of its buckets
+	client    *http.Client
+	url       func() string
 }
 
 // config gives a configuration for calls as the session that in describes. The session is
@@ -140,7 +141,7 @@ func (c *calls) forPoll(s *engine.State, a pipeline.Action) aws.Config {
 // forWorker makes the credentials that a worker elsewhere gets with a job: they read its
 // inputs, write its outputs, and nothing else (S-310).
 func (c *calls) forWorker(ctx context.Context, job engine.Job) (api.AWSSessionCredentials, error) {
-	document, err := artifactPolicy(job)
+	document, err := artifactPolicy(c.partition, job)
 	if err != nil {
 		return api.AWSSessionCredentials{}, err
 	}

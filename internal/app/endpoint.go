@@ -22,6 +22,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
 
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 )
@@ -136,7 +137,7 @@ func (e *elsewhere) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return e.here.RoundTrip(req)
 	}
-	resource := "arn:aws:penstock:" + region + ":" + caller.Account + ":endpoint/" + service
+	resource := arn.New("penstock", region, caller.Account, "endpoint/"+service)
 	if err := auth.Check(as, useEndpoint, resource); err != nil {
 		closeBody(req)
 		if fault.Code(err) == "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/conductor"
 	"penstock/internal/provider"
@@ -49,7 +50,7 @@ func (a *App) deleteArtifact(ctx context.Context, s store.StaleArtifact) error {
 	if _, away := a.endpoints.of("s3", s.Account, s.Region); away {
 		return nil
 	}
-	bucket := "arn:aws:s3:::" + s.Bucket
+	bucket := arn.S3(a.calls.partition, s.Bucket)
 	client := provider.S3(a.calls.config(s.Region, auth.MintInput{
 		Account: s.Account, Service: pipelineService, SessionName: "retention", Policies: []string{document([]statement{
 			{"Allow", []string{"s3:ListBucketVersions", "s3:ListBucketMultipartUploads"}, []string{bucket}},

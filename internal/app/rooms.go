@@ -100,9 +100,8 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	providers := all.Providers(func(ctx context.Context, job provider.Job) provider.Result { return r.codebuild.Commands(ctx, job) })
 	r.conductor = conductor.New(conductor.Config{DB: a.db, Builtin: actionTypes(providers), Deliver: a.deliver(r), Measure: r.measure, Log: a.log})
 	r.changes = newChanges(a.db, r.conductor, a.endpoints, a.log)
-	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Record: r.cloudtrail.Record, Log: a.log, Tell: r.conductor.TellTx, Notify: func(arn string) {
-		a.hub.Notify(arn)
-		r.changes.object(arn)
+	r.s3 = s3.New(s3.Deps{DB: a.db, Blobs: a.blobs, Hosts: a.hosts(), Record: r.cloudtrail.Record, Log: a.log, Tell: r.conductor.TellTx, Notify: func(bucket, key string) {
+		r.changes.object(objectARN + bucket + "/" + key)
 	}})
 	if a.auth, err = auth.New(ctx, auth.Config{DB: a.db, Region: a.cfg.Region, Bucket: r.s3.HostBucket}); err != nil {
 		return nil, err

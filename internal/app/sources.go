@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	// objectARN begins the names under which objects are watched, in every partition.
 	objectARN = "arn:aws:s3:::"
 	heads     = "refs/heads/"
 )
@@ -36,7 +37,7 @@ func (e *endpoints) sources(ctx context.Context, tx *store.Tx, account, region s
 			where := cmp.Or(a.Region, region)
 			switch id.Provider {
 			case "CodeCommit":
-				s.Resource = "arn:aws:codecommit:" + where + ":" + account + ":" + a.Configuration["RepositoryName"]
+				s.Resource = arn.New("codecommit", where, account, a.Configuration["RepositoryName"])
 				s.Detail = a.Configuration["BranchName"]
 			case "S3":
 				s.Resource = objectARN + a.Configuration["S3Bucket"] + "/" + a.Configuration["S3ObjectKey"]

@@ -17,6 +17,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"penstock/internal/api"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 )
 
@@ -29,10 +30,13 @@ type tenant struct {
 	a      *App
 	models map[string]*published
 	keys   aws.Credentials
-	// account and name take the place of 000000000000 and tenant in what furnish sends.
-	account, name string
+	// account, region and name take the place of 000000000000, us-east-1 and tenant in what
+	// furnish sends, and ARNs have the partition of the Region.
+	account, region, name string
 	// before is shown every operation of furnish before it is sent; may be nil.
 	before func(s *api.Service, m *published, op modelled, in object)
+	// after is shown every answer to furnish; may be nil.
+	after func(operation, answer string)
 	// secrets are by what they are; ids are what somebody else could know or guess: the ARNs,
 	// names and ids of a service.
 	secrets map[string]string
@@ -96,10 +100,13 @@ func (n *tenant) do(service, operation string, in object) string {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	w := n.asked(n.keys, "us-east-1", s, m, m.Operations[i], in)
+	w := n.asked(n.keys, n.region, s, m, m.Operations[i], in)
 	text := w.Body.String()
 	if w.Code >= 300 {
 		n.t.Fatalf("%s.%s: %d %s", service, operation, w.Code, text)
+	}
+	if n.after != nil {
+		n.after(service+"."+operation, text)
 	}
 	n.learn(service, string(sent)+text)
 	switch operation {
@@ -110,11 +117,16 @@ func (n *tenant) do(service, operation string, in object) string {
 	return text
 }
 
+// local puts what is the tenant's own into what furnish says.
+func (n *tenant) local() *strings.Replacer {
+	return strings.NewReplacer("tenant", n.name, "000000000000", n.account, "us-east-1", n.region, "arn:aws:", "arn:"+arn.Partition(n.region)+":")
+}
+
 // own gives a copy of an input in which names and accounts are the tenant's own.
 func (n *tenant) own(in object) (out object) {
 	text, err := json.Marshal(in)
 	if err == nil {
-		err = json.Unmarshal([]byte(strings.NewReplacer("tenant", n.name, "000000000000", n.account).Replace(string(text))), &out)
+		err = json.Unmarshal([]byte(n.local().Replace(string(text))), &out)
 	}
 	if err != nil {
 		n.t.Fatal(err)
@@ -141,11 +153,11 @@ const emptyZip = "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="
 // newTenant makes an account that has an administrator and nothing else.
 func newTenant(t *testing.T, a *App, account, name string) *tenant {
 	t.Helper()
-	id, secret, err := auth.Bootstrap(t.Context(), a.db, account)
+	id, secret, err := auth.Bootstrap(t.Context(), a.db, a.cfg.Region, account)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tenant{t: t, a: a, models: models(t), account: account, name: name, keys: aws.Credentials{AccessKeyID: id, SecretAccessKey: string(secret)},
+	return &tenant{t: t, a: a, models: models(t), account: account, region: a.cfg.Region, name: name, keys: aws.Credentials{AccessKeyID: id, SecretAccessKey: string(secret)},
 		secrets: map[string]string{"administrator's key": string(secret)}, ids: map[string][]string{}, right: map[string]string{}}
 }
 
@@ -175,7 +187,7 @@ func (n *tenant) furnish() {
 		if strings.HasSuffix(r.URL.Path, "key") {
 			body = []byte(inner)
 		}
-		if w := n.sent(n.keys, "us-east-1", "s3", r, body); w.Code != http.StatusOK {
+		if w := n.sent(n.keys, n.region, "s3", r, body); w.Code != http.StatusOK {
 			t.Fatal(w.Body)
 		}
 	}
@@ -261,7 +273,7 @@ func (n *tenant) furnish() {
 		"secretsmanager.secretid": "tenant-secret", "iam.policyarn": "arn:aws:iam::000000000000:policy/tenant-policy", "cloudwatch.metricname": "m", "events.name": "tenant-rule",
 		"codeconnections.resourcearn": n.right["codeconnections.connectionarn"], "codestarconnections.connectionarn": n.right["codeconnections.connectionarn"], "codestarconnections.resourcearn": n.right["codeconnections.connectionarn"],
 	} {
-		text = strings.NewReplacer("tenant", n.name, "000000000000", n.account).Replace(text)
+		text = n.local().Replace(text)
 		n.right[member] = text
 		if service, _, _ := strings.Cut(member, "."); strings.HasPrefix(text, "arn:") && !slices.Contains(n.ids[service], text) {
 			n.ids[service] = append(n.ids[service], text)
@@ -271,7 +283,7 @@ func (n *tenant) furnish() {
 	n.ids["cloudwatch"] = append(n.ids["cloudwatch"], "arn:aws:cloudwatch:us-east-1:000000000000:alarm:tenant-alarm")
 }
 
-var ids = regexp.MustCompile(`arn:aws:[A-Za-z0-9:/._-]+|tenant-[a-z]+|"(?:commitId|pipelineExecutionId|id|blobId|treeId)":"([0-9a-f-]{36,40})"`)
+var ids = regexp.MustCompile(`arn:aws[a-z-]*:[A-Za-z0-9:/._-]+|tenant-[a-z]+|"(?:commitId|pipelineExecutionId|id|blobId|treeId)":"([0-9a-f-]{36,40})"`)
 
 // learn remembers what is named in an answer of a service, and what members are called that name
 // it.

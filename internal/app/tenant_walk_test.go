@@ -18,8 +18,14 @@ import (
 // logging starts a system with this log, and a mail server that is not there.
 func logging(t *testing.T, log *slog.Logger) *App {
 	t.Helper()
+	return regional(t, "us-east-1", log)
+}
+
+// regional is logging in a Region.
+func regional(t *testing.T, region string, log *slog.Logger) *App {
+	t.Helper()
 	cfg := Default()
-	cfg.Data, cfg.Listen, cfg.Log = t.TempDir(), "127.0.0.1:0", log
+	cfg.Data, cfg.Listen, cfg.Region, cfg.Log = t.TempDir(), "127.0.0.1:0", region, log
 	cfg.SMTP, cfg.SMTPFrom = "smtp://u:s3cret%26smtp%2F0a1b2c3d4e5f@127.0.0.1:1", "penstock@example.org"
 	a, err := Start(t.Context(), cfg)
 	if err != nil {

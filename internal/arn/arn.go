@@ -13,6 +13,11 @@ func New(service, region, account, resource string) string {
 	return ARN{Partition(region), service, region, account, resource}.String()
 }
 
+// S3 names a bucket, or with a slash and a key an object of it.
+func S3(partition, name string) string {
+	return ARN{Partition: partition, Service: "s3", Resource: name}.String()
+}
+
 // Parse takes an ARN apart. It asks for the six parts only: which of them may be empty is up to
 // the service.
 func Parse(text string) (a ARN, ok bool) {

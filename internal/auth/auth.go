@@ -24,7 +24,8 @@ const Administrator = "administrator"
 type Config struct {
 	// DB holds users, keys, roles and policies.
 	DB *store.DB
-	// Region is the one of requests that name none: SigV2 URLs and git.
+	// Region is the one of requests that name none: SigV2 URLs and git. All principals are in
+	// its partition.
 	Region string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -37,10 +38,11 @@ type Config struct {
 // Auth authenticates requests and mints sessions. It is safe for concurrent use; Close
 // ends it.
 type Auth struct {
-	cfg   Config
-	now   func() time.Time
-	cache cache
-	seal  *sealer
+	cfg       Config
+	partition string
+	now       func() time.Time
+	cache     cache
+	seal      *sealer
 }
 
 // New gives an Auth on a database, and makes the server's secret if it has none.
@@ -48,7 +50,7 @@ func New(ctx context.Context, cfg Config) (*Auth, error) {
 	if !sigv4.ValidRegion(cfg.Region) {
 		return nil, fmt.Errorf("auth: %q is no Region name", cfg.Region)
 	}
-	a := &Auth{cfg: cfg, now: cfg.Now}
+	a := &Auth{cfg: cfg, partition: arn.Partition(cfg.Region), now: cfg.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -77,10 +79,10 @@ func New(ctx context.Context, cfg Config) (*Auth, error) {
 // Close gives back what the Auth holds; it must not be used afterwards.
 func (a *Auth) Close() { a.cache.stop() }
 
-// Bootstrap makes an account with its administrator and a first key, if the account is not
-// there yet, and gives the administrator's oldest active key; empty if somebody has removed
+// Bootstrap makes an account, in the partition of a Region, with its administrator and a first
+// key, if the account is not there yet, and gives the administrator's oldest active key; empty if somebody has removed
 // the keys since. It may be called at every start and by several nodes at once.
-func Bootstrap(ctx context.Context, db *store.DB, account string) (id string, secret store.Secret, err error) {
+func Bootstrap(ctx context.Context, db *store.DB, region, account string) (id string, secret store.Secret, err error) {
 	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
 		return "", "", fmt.Errorf("auth: an account is twelve digits, not %q", account)
 	}
@@ -91,7 +93,7 @@ func Bootstrap(ctx context.Context, db *store.DB, account string) (id string, se
 			return err
 		}
 		if !known {
-			if err := createAdministrator(ctx, tx, account); err != nil && !errors.Is(err, store.ErrExists) {
+			if err := createAdministrator(ctx, tx, arn.Partition(region), account); err != nil && !errors.Is(err, store.ErrExists) {
 				return err
 			}
 		}
@@ -110,7 +112,7 @@ func Bootstrap(ctx context.Context, db *store.DB, account string) (id string, se
 	return id, secret, nil
 }
 
-func createAdministrator(ctx context.Context, tx *store.Tx, account string) error {
+func createAdministrator(ctx context.Context, tx *store.Tx, partition, account string) error {
 	if err := tx.PutAccount(ctx, account); err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func createAdministrator(ctx context.Context, tx *store.Tx, account string) erro
 		return err
 	}
 	holder := store.Holder{Account: account, Kind: store.HolderUser, Name: Administrator}
-	if err := tx.AttachPolicy(ctx, holder, builtinARN+"AdministratorAccess"); err != nil {
+	if err := tx.AttachPolicy(ctx, holder, builtinARN(partition, "AdministratorAccess")); err != nil {
 		return err
 	}
 	return tx.CreateAccessKey(ctx, store.AccessKey{ID: NewID("AKIA"), Account: account, User: Administrator, Secret: NewSecret(), Active: true})
@@ -155,13 +157,13 @@ func mac(key []byte, parts ...string) []byte {
 }
 
 // UserARN gives the ARN of a user.
-func UserARN(account, path, name string) string {
-	return "arn:aws:iam::" + account + ":user" + path + name
+func UserARN(partition, account, path, name string) string {
+	return arn.ARN{Partition: partition, Service: "iam", Account: account, Resource: "user" + path + name}.String()
 }
 
 // RoleARN gives the ARN of a role.
-func RoleARN(account, path, name string) string {
-	return "arn:aws:iam::" + account + ":role" + path + name
+func RoleARN(partition, account, path, name string) string {
+	return arn.ARN{Partition: partition, Service: "iam", Account: account, Resource: "role" + path + name}.String()
 }
 
 // splitRole takes a role's ARN apart.

@@ -43,7 +43,7 @@ func newRig(t *testing.T, db *store.DB) *rig {
 	t.Helper()
 	g := &rig{t: t, db: db, now: time.Date(2026, 9, 21, 13, 33, 20, 0, time.UTC)}
 	var err error
-	if g.id, g.secret, err = auth.Bootstrap(t.Context(), db, acct); err != nil {
+	if g.id, g.secret, err = auth.Bootstrap(t.Context(), db, "us-east-1", acct); err != nil {
 		t.Fatal(err)
 	}
 	g.auth, err = auth.New(t.Context(), auth.Config{DB: db, Region: "us-east-1", Now: func() time.Time { return g.now },
@@ -85,7 +85,7 @@ func (g *rig) role(name, trust, policy string) string {
 		}
 		return err
 	})
-	return auth.RoleARN(acct, "/", name)
+	return auth.RoleARN("aws", acct, "/", name)
 }
 
 func (g *rig) admin() aws.Credentials {
@@ -160,20 +160,20 @@ func TestBootstrap(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		g := newRig(t, db)
-		id, secret, err := auth.Bootstrap(t.Context(), db, acct)
+		id, secret, err := auth.Bootstrap(t.Context(), db, "us-east-1", acct)
 		if err != nil || id != g.id || secret != g.secret || !strings.HasPrefix(id, "AKIA") || len(secret) != 40 || len(id) != 20 {
 			t.Errorf("%s %d, %v", id, len(secret), err)
 		}
-		if other, _, err := auth.Bootstrap(t.Context(), db, "111111111111"); err != nil || other == id {
+		if other, _, err := auth.Bootstrap(t.Context(), db, "us-east-1", "111111111111"); err != nil || other == id {
 			t.Errorf("another account: %s, %v", other, err)
 		}
-		if _, _, err := auth.Bootstrap(t.Context(), db, "12"); err == nil {
+		if _, _, err := auth.Bootstrap(t.Context(), db, "us-east-1", "12"); err == nil {
 			t.Error("an account of two digits")
 		}
 		g.tx(func(ctx context.Context, tx *store.Tx) error {
 			return tx.DeleteAccessKey(ctx, acct, auth.Administrator, g.id)
 		})
-		if id, _, err := auth.Bootstrap(t.Context(), db, acct); err != nil || id != "" {
+		if id, _, err := auth.Bootstrap(t.Context(), db, "us-east-1", acct); err != nil || id != "" {
 			t.Errorf("a removed key came back: %s, %v", id, err)
 		}
 	})

@@ -147,7 +147,7 @@ func (a *Auth) grantFor(ctx context.Context, id, token, service string) (*grant,
 
 // sessionGrant gives what a session may do.
 func (a *Auth) sessionGrant(s *session) (*grant, error) {
-	g := &grant{caller: s.caller(), tags: s.Tags, minted: s}
+	g := &grant{caller: s.caller(a.partition), tags: s.Tags, minted: s}
 	for _, text := range s.Policies {
 		d, err := policy.Parse(text, policy.Identity)
 		if err != nil {
@@ -157,7 +157,7 @@ func (a *Auth) sessionGrant(s *session) (*grant, error) {
 	}
 	if s.Kind == kindService {
 		g.identity = func(context.Context) (rights, error) {
-			return rights{docs: []*policy.Document{builtins()[builtinARN+"AmazonS3FullAccess"].parsed}}, nil
+			return rights{docs: []*policy.Document{builtins(a.partition)["AmazonS3FullAccess"].parsed}}, nil
 		}
 		return g, nil
 	}

@@ -1,16 +1,19 @@
 package auth
 
 import (
+	"context"
 	"embed"
 	"slices"
 	"strings"
 	"sync"
 
+	"penstock/internal/arn"
 	"penstock/internal/policy"
 )
 
-// builtinARN is what the ARN of every policy that AWS manages begins with.
-const builtinARN = "arn:aws:iam::aws:policy/"
+func builtinARN(partition, name string) string {
+	return arn.ARN{Partition: partition, Service: "iam", Account: "aws", Resource: "policy/" + name}.String()
+}
 
 // The documents are small files of ours that grant what AWS's policy of that name grants
 // for the services that pipelines meet.
@@ -28,9 +31,15 @@ type ManagedPolicy struct {
 	parsed *policy.Document
 }
 
-// builtins gives the managed policies by ARN. They are part of the program, so one that
-// cannot be read is a mistake in it.
-var builtins = sync.OnceValue(func() map[string]*ManagedPolicy {
+// parsed has what builtins has made, by partition.
+var parsed sync.Map
+
+// builtins gives the managed policies of a partition by name. They are part of the program, so
+// one that cannot be read is a mistake in it.
+func builtins(partition string) map[string]*ManagedPolicy {
+	if m, ok := parsed.Load(partition); ok {
+		return m.(map[string]*ManagedPolicy)
+	}
 	files, err := builtinFiles.ReadDir("builtin")
 	if err != nil {
 		panic(err)
@@ -42,14 +51,16 @@ var builtins = sync.OnceValue(func() map[string]*ManagedPolicy {
 			panic(err)
 		}
 		name := strings.TrimSuffix(f.Name(), ".json")
-		p := &ManagedPolicy{Name: name, ARN: builtinARN + name, ID: builtinID(name), Document: string(raw)}
+		p := &ManagedPolicy{Name: name, ARN: builtinARN(partition, name), ID: builtinID(name),
+			Document: strings.ReplaceAll(string(raw), `"arn:aws:`, `"arn:`+partition+`:`)}
 		if p.parsed, err = policy.Parse(p.Document, policy.Identity); err != nil {
 			panic(f.Name() + ": " + err.Error())
 		}
-		m[p.ARN] = p
+		m[name] = p
 	}
+	parsed.Store(partition, m)
 	return m
-})
+}
 
 // builtinID derives the same id at every start.
 func builtinID(name string) string {
@@ -61,11 +72,12 @@ func builtinID(name string) string {
 	return string(id)
 }
 
-// ManagedPolicies gives the policies that are built in, by name. They belong to no account
-// and cannot be changed.
-func ManagedPolicies() []*ManagedPolicy {
+// ManagedPolicies gives the policies that are built in, as the partition of the caller of a
+// context has them, by name. They belong to no account and cannot be changed.
+func ManagedPolicies(ctx context.Context) []*ManagedPolicy {
+	c := From(ctx)
 	var list []*ManagedPolicy
-	for _, p := range builtins() {
+	for _, p := range builtins(c.Partition()) {
 		list = append(list, p)
 	}
 	slices.SortFunc(list, func(a, b *ManagedPolicy) int {
@@ -74,8 +86,10 @@ func ManagedPolicies() []*ManagedPolicy {
 	return list
 }
 
-// FindManagedPolicy gives the built-in policy with an ARN.
-func FindManagedPolicy(arn string) (*ManagedPolicy, bool) {
-	p, ok := builtins()[arn]
-	return p, ok
+// FindManagedPolicy gives the built-in policy with an ARN of the partition of the caller of a
+// context.
+func FindManagedPolicy(ctx context.Context, policyARN string) (*ManagedPolicy, bool) {
+	c := From(ctx)
+	p, ok := builtins(c.Partition())[policyARN[strings.LastIndexByte(policyARN, '/')+1:]]
+	return p, ok && p.ARN == policyARN
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -161,7 +162,7 @@ func (a *Auth) principal(ctx context.Context, h store.Holder) (*principal, error
 	c := &a.cache
 	return cached(c, func() map[store.Holder]copyOf[*principal] { return c.principals }, h, a.now(), func() (p *principal, err error) {
 		err = c.view(ctx, func(tx *store.Tx) error {
-			p, err = loadPrincipal(ctx, tx, h)
+			p, err = a.loadPrincipal(ctx, tx, h)
 			return err
 		})
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -171,7 +172,7 @@ func (a *Auth) principal(ctx context.Context, h store.Holder) (*principal, error
 	})
 }
 
-func loadPrincipal(ctx context.Context, tx *store.Tx, h store.Holder) (*principal, error) {
+func (a *Auth) loadPrincipal(ctx context.Context, tx *store.Tx, h store.Holder) (*principal, error) {
 	p := &principal{}
 	if h.Kind == store.HolderUser {
 		u, err := tx.GetUser(ctx, h.Account, h.Name)
@@ -179,14 +180,14 @@ func loadPrincipal(ctx context.Context, tx *store.Tx, h store.Holder) (*principa
 			return nil, err
 		}
 		p.name, p.path, p.id, p.tags = u.Name, u.Path, u.ID, u.Tags
-		p.arn = UserARN(u.Account, u.Path, u.Name)
+		p.arn = UserARN(a.partition, u.Account, u.Path, u.Name)
 	} else {
 		r, err := tx.GetRole(ctx, h.Account, h.Name)
 		if err != nil {
 			return nil, err
 		}
 		p.name, p.path, p.id, p.tags, p.maxSession = r.Name, r.Path, r.ID, r.Tags, r.MaxSession
-		p.arn = RoleARN(r.Account, r.Path, r.Name)
+		p.arn = RoleARN(a.partition, r.Account, r.Path, r.Name)
 		if p.trust, err = policy.Parse(r.Trust, policy.Trust); err != nil {
 			return nil, fmt.Errorf("trust policy: %w", err)
 		}
@@ -204,8 +205,10 @@ func loadPrincipal(ctx context.Context, tx *store.Tx, h store.Holder) (*principa
 		}
 		p.docs = append(p.docs, d)
 	}
-	for _, arn := range builtin {
-		if b, ok := builtins()[arn]; ok {
+	for _, text := range builtin {
+		// By its name: a folder may have been a server's of another partition.
+		_, name, _ := strings.Cut(text, ":iam::aws:policy/")
+		if b, ok := builtins(a.partition)[name]; ok {
 			p.docs = append(p.docs, b.parsed)
 		}
 	}

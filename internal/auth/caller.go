@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/internal/arn"
 	"penstock/internal/fault"
 	"penstock/internal/policy"
 	"penstock/internal/sigv4"
@@ -46,6 +47,15 @@ type Caller struct {
 	Service string
 	// Expires is the end of a session; zero for long-lived keys.
 	Expires time.Time
+}
+
+// Partition gives the partition that the caller's account is in, which is that of what belongs to
+// no Region: users, roles, policies and buckets.
+func (c *Caller) Partition() string {
+	if who, ok := arn.Parse(c.ARN); ok {
+		return who.Partition
+	}
+	return arn.Partition(c.Region) // the server's own work
 }
 
 // Attributes are condition keys that only the room knows, such as the tags of the resource:

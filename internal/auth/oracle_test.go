@@ -180,7 +180,7 @@ func TestAgainstOracle(t *testing.T) {
 		own, owned := document(r, nil)
 		var keys aws.Credentials
 		var session func(fact) verdict
-		principal := auth.UserARN(acct, "/", name)
+		principal := auth.UserARN("aws", acct, "/", name)
 		if r.IntN(2) == 0 {
 			keys = g.user(name, own)
 			g.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SetUserTags(ctx, acct, name, tags) })
@@ -198,7 +198,7 @@ func TestAgainstOracle(t *testing.T) {
 			}
 			keys, facts["aws:principalarn"] = creds(c), principal
 		}
-		named := some(r, principal, auth.UserARN(acct, "/", "somebody"), "arn:aws:iam::111111111111:root", "arn:aws:iam::000000000000:root")
+		named := some(r, principal, auth.UserARN("aws", acct, "/", "somebody"), "arn:aws:iam::111111111111:root", "arn:aws:iam::000000000000:root")
 		resourceText, resourceOwn := document(r, named)
 		d, err := policy.Parse(resourceText, policy.Resource)
 		if err != nil {

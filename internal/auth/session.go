@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"penstock/internal/arn"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
@@ -150,7 +151,7 @@ func (a *Auth) Mint(ctx context.Context, in MintInput) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, err
 	}
-	c := s.caller()
+	c := s.caller(a.partition)
 	return Credentials{AccessKeyID: id, SecretAccessKey: a.seal.secret(id), SessionToken: store.Secret(token), Expires: expires, ARN: c.ARN, UserID: c.UserID}, nil
 }
 
@@ -191,19 +192,19 @@ func (a *Auth) assumable(ctx context.Context, in MintInput) (*principal, error) 
 }
 
 // caller gives the caller that a session is.
-func (s *session) caller() Caller {
+func (s *session) caller(partition string) Caller {
 	c := Caller{Account: s.Account, InvokedBy: s.InvokedBy, SourceARN: s.Source, SessionName: s.Session, Expires: time.Unix(s.Expires, 0).UTC()}
 	switch s.Kind {
 	case kindUser:
-		c.UserName, c.UserID, c.ARN = s.Name, s.ID, UserARN(s.Account, s.Path, s.Name)
+		c.UserName, c.UserID, c.ARN = s.Name, s.ID, UserARN(partition, s.Account, s.Path, s.Name)
 	case kindRole:
-		c.RoleARN = RoleARN(s.Account, s.Path, s.Name)
+		c.RoleARN = RoleARN(partition, s.Account, s.Path, s.Name)
 		fallthrough
 	default:
 		if s.Kind == kindService {
 			c.Service = s.Name
 		}
-		c.ARN = "arn:aws:sts::" + s.Account + ":assumed-role/" + s.Name + "/" + s.Session
+		c.ARN = arn.ARN{Partition: partition, Service: "sts", Account: s.Account, Resource: "assumed-role/" + s.Name + "/" + s.Session}.String()
 		c.UserID = s.ID + ":" + s.Session
 	}
 	return c

@@ -72,10 +72,10 @@ func TestCanAssume(t *testing.T) {
 	other := g.role("other", trusts(`{"Service":"lambda.amazonaws.com"}`), "")
 	for arn, want := range map[string]bool{
 		good: true, other: false,
-		auth.RoleARN(acct, "/", "nobody"):         false,
-		auth.RoleARN(acct, "/", "good"):           false,
-		auth.RoleARN(acct, "/path/", "Good"):      false,
-		auth.RoleARN("111111111111", "/", "Good"): false,
+		auth.RoleARN("aws", acct, "/", "nobody"):         false,
+		auth.RoleARN("aws", acct, "/", "good"):           false,
+		auth.RoleARN("aws", acct, "/path/", "Good"):      false,
+		auth.RoleARN("aws", "111111111111", "/", "Good"): false,
 		"nonsense": false,
 	} {
 		got, err := g.auth.CanAssume(t.Context(), arn, "codepipeline.amazonaws.com")
@@ -142,7 +142,7 @@ func TestAs(t *testing.T) {
 	}
 	for code, errs := range map[string][]error{
 		"AccessDeniedException": {as(able, "us-east-1", arn+"2"), as(able, "eu-west-3", arn), as(unable, "us-east-1", arn)},
-		"AccessDenied":          {as(foreign, "us-east-1", arn), as(auth.RoleARN(acct, "/", "none"), "us-east-1", arn)},
+		"AccessDenied":          {as(foreign, "us-east-1", arn), as(auth.RoleARN("aws", acct, "/", "none"), "us-east-1", arn)},
 	} {
 		for i, err := range errs {
 			if fault.Code(err) != code {
@@ -180,7 +180,7 @@ func TestCanAssumeForSource(t *testing.T) {
 	}
 	// Inside a transaction it sees what the transaction sees, and reads through it.
 	g.tx(func(ctx context.Context, tx *store.Tx) error {
-		for role, want := range map[string]bool{account: true, auth.RoleARN(acct, "/", "none"): false} {
+		for role, want := range map[string]bool{account: true, auth.RoleARN("aws", acct, "/", "none"): false} {
 			if got, err := g.auth.CanAssume(auth.Using(ctx, tx), role, "codepipeline.amazonaws.com"); err != nil || got != want {
 				t.Errorf("%s in a transaction: %v, %v", role, got, err)
 			}
@@ -198,7 +198,7 @@ func TestCanAssumeForSource(t *testing.T) {
 	if err := auth.CheckPass(passing, open, "codepipeline.amazonaws.com"); err != nil {
 		t.Error(err)
 	}
-	err := auth.CheckPass(passing, auth.RoleARN("111111111111", "/", "open"), "codepipeline.amazonaws.com")
+	err := auth.CheckPass(passing, auth.RoleARN("aws", "111111111111", "/", "open"), "codepipeline.amazonaws.com")
 	if wantCode(t, "a role of another account", err, "AccessDeniedException"); err != nil && err.Error() != "AccessDeniedException: Cross-account pass role is not allowed." {
 		t.Error(err)
 	}
@@ -369,7 +369,7 @@ func TestBasicGit(t *testing.T) {
 // Every built-in policy can be read, and the administrator's allows.
 func TestManagedPolicies(t *testing.T) {
 	t.Parallel()
-	list := auth.ManagedPolicies()
+	list := auth.ManagedPolicies(t.Context())
 	if len(list) != 10 {
 		t.Errorf("%d policies", len(list))
 	}
@@ -377,7 +377,7 @@ func TestManagedPolicies(t *testing.T) {
 		if _, err := policy.Parse(p.Document, policy.Identity); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
-		if again, ok := auth.FindManagedPolicy(p.ARN); !ok || again.Name != p.Name || len(p.ID) != 20 {
+		if again, ok := auth.FindManagedPolicy(t.Context(), p.ARN); !ok || again.Name != p.Name || len(p.ID) != 20 {
 			t.Errorf("%+v", p)
 		}
 	}
@@ -393,7 +393,7 @@ func TestCodePipelinePolicies(t *testing.T) {
 		"AWSCodePipelineApproverAccess":     {"PutApprovalResult GetPipeline GetPipelineState GetPipelineExecution ListPipelines", "StartPipelineExecution UpdatePipeline AcknowledgeJob"},
 		"AWSCodePipelineCustomActionAccess": {"AcknowledgeJob GetJobDetails PollForJobs PutJobFailureResult PutJobSuccessResult", "GetPipeline StartPipelineExecution PutApprovalResult"},
 	} {
-		p, ok := auth.FindManagedPolicy("arn:aws:iam::aws:policy/" + name)
+		p, ok := auth.FindManagedPolicy(t.Context(), "arn:aws:iam::aws:policy/"+name)
 		if !ok {
 			t.Errorf("there is no %s", name)
 			continue

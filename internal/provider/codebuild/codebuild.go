@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 )
@@ -106,7 +107,7 @@ func (a *action) input() (*codebuild.StartBuildInput, *provider.Result) {
 	}
 	set("CODEBUILD_INITIATOR", "codepipeline/"+a.Pipeline)
 	set("CODEBUILD_RESOLVED_SOURCE_VERSION", primary.Revision)
-	set("CODEBUILD_SOURCE_VERSION", "arn:aws:s3:::"+primary.Bucket+"/"+primary.Key)
+	set("CODEBUILD_SOURCE_VERSION", arn.S3(arn.Partition(a.Region), primary.Bucket+"/"+primary.Key))
 	for _, art := range a.Inputs {
 		if art.Name != primary.Name {
 			in.SecondarySourcesOverride = append(in.SecondarySourcesOverride, types.ProjectSource{
@@ -298,7 +299,7 @@ func (a *action) missing(b *types.Build) string {
 		made[aws.ToString(s.Location)] = true
 	}
 	for _, out := range a.Outputs {
-		if !made["arn:aws:s3:::"+out.Bucket+"/"+out.Key] {
+		if !made[arn.S3(arn.Partition(a.Region), out.Bucket+"/"+out.Key)] {
 			return out.Name
 		}
 	}

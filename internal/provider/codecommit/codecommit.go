@@ -20,6 +20,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
+	"penstock/internal/arn"
 	"penstock/internal/pipeline"
 	"penstock/internal/provider"
 )
@@ -147,7 +148,7 @@ func (s *source) commit(ctx context.Context) (*types.Commit, *provider.Result) {
 
 // arn is the repository as hints name it.
 func (s *source) arn() string {
-	return "arn:aws:codecommit:" + s.Region + ":" + s.Account + ":" + s.repository
+	return arn.New("codecommit", s.Region, s.Account, s.repository)
 }
 
 // archive has the service put the zip of the commit into the artifact store, S-235.

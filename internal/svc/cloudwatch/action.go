@@ -55,7 +55,7 @@ func (d *alarmDoc) actions(state string) []string {
 // checkActions refuses what an alarm cannot do here: it publishes to topics of its account and
 // Region.
 func checkActions(c auth.Caller, in *wire.PutMetricAlarmInput) error {
-	topics := "arn:aws:sns:" + c.Region + ":" + c.Account + ":"
+	topics := arn.New("sns", c.Region, c.Account, "")
 	for option, list := range map[string][]string{"AlarmActions": in.AlarmActions, "OKActions": in.OKActions, "InsufficientDataActions": in.InsufficientDataActions} {
 		for i, action := range list {
 			if name, ok := strings.CutPrefix(action, topics); !ok || !topicForm().MatchString(name) {

@@ -119,11 +119,14 @@ func TestBadActions(t *testing.T) {
 			}
 		}
 		b.refused("ValidationError", b.watch("x", func(in *wire.PutMetricAlarmInput) { in.OKActions = []string{topic, topic} }))
-		// Topics have one partition, whatever the Region.
+		// S-356: the topics of a Region are in its partition.
 		far := ann
 		far.Region = "cn-north-1"
 		b.ctx = auth.Trusted(b.Context(), far)
-		b.refused("", b.watch("x", func(in *wire.PutMetricAlarmInput) { in.OKActions = []string{"arn:aws:sns:cn-north-1:000000000000:t"} }))
+		b.refused("", b.watch("x", func(in *wire.PutMetricAlarmInput) {
+			in.OKActions = []string{"arn:aws-cn:sns:cn-north-1:000000000000:t"}
+		}))
+		b.refused("ValidationError", b.watch("x", func(in *wire.PutMetricAlarmInput) { in.OKActions = []string{"arn:aws:sns:cn-north-1:000000000000:t"} }))
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -142,7 +143,7 @@ func complete(p *api.Project, c auth.Caller) {
 		p.QueuedTimeoutInMinutes = new(int32(480))
 	}
 	if p.EncryptionKey == "" {
-		p.EncryptionKey = "arn:aws:kms:" + c.Region + ":" + c.Account + ":alias/aws/s3"
+		p.EncryptionKey = arn.New("kms", c.Region, c.Account, "alias/aws/s3")
 	}
 	if p.Cache == nil {
 		p.Cache = &api.ProjectCache{Type: "NO_CACHE"}
@@ -266,7 +267,10 @@ func validVariables(list []api.EnvironmentVariable) error {
 
 // splitObject reads bucket/key, also as an S3 ARN.
 func splitObject(location string) (bucket, key string, ok bool) {
-	return strings.Cut(strings.TrimPrefix(location, "arn:aws:s3:::"), "/")
+	if a, ok := arn.Parse(location); ok && a.Service == "s3" {
+		location = a.Resource
+	}
+	return strings.Cut(location, "/")
 }
 
 func project(ctx context.Context, tx *store.Tx, c auth.Caller, name string) (*api.Project, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/buildspec"
 )
@@ -196,7 +197,7 @@ func logsOf(cfg *api.LogsConfig, project, id string, c auth.Caller) *api.LogsLoc
 		if cw.StreamName != "" {
 			l.StreamName = cw.StreamName + "/" + id
 		}
-		l.CloudWatchLogsArn = "arn:aws:logs:" + c.Region + ":" + c.Account + ":log-group:" + l.GroupName + ":log-stream:" + l.StreamName
+		l.CloudWatchLogsArn = arn.New("logs", c.Region, c.Account, "log-group:"+l.GroupName+":log-stream:"+l.StreamName)
 	}
 	return l
 }

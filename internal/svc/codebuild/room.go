@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/runner"
@@ -272,11 +273,11 @@ func (r *Room) unqueue(b *build) {
 }
 
 func projectARN(account, region, name string) string {
-	return "arn:aws:codebuild:" + region + ":" + account + ":project/" + name
+	return arn.New("codebuild", region, account, "project/"+name)
 }
 
 func buildARN(account, region, id string) string {
-	return "arn:aws:codebuild:" + region + ":" + account + ":build/" + id
+	return arn.New("codebuild", region, account, "build/"+id)
 }
 
 // check authorises an action on a project; the action on a build asks for its project, as

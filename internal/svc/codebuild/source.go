@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/artifact"
 	"penstock/internal/buildspec"
 	"penstock/internal/runner"
@@ -197,14 +198,15 @@ func (b *build) specFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, buildspec.MaxSize+1))
 }
 
-func (b *build) specObject(ctx context.Context, arn string) ([]byte, error) {
-	bucket, key, ok := splitObject(arn)
-	if !ok || !strings.HasPrefix(arn, "arn:aws:s3:::") {
-		return nil, fmt.Errorf("the buildspec location %s is not the ARN of an S3 object", arn)
+func (b *build) specObject(ctx context.Context, location string) ([]byte, error) {
+	a, _ := arn.Parse(location)
+	bucket, key, ok := strings.Cut(a.Resource, "/")
+	if !ok || a.Service != "s3" {
+		return nil, fmt.Errorf("the buildspec location %s is not the ARN of an S3 object", location)
 	}
 	out, err := b.s3().GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
-		return nil, fmt.Errorf("cannot get the buildspec %s: %w", arn, err)
+		return nil, fmt.Errorf("cannot get the buildspec %s: %w", location, err)
 	}
 	defer out.Body.Close()
 	return io.ReadAll(io.LimitReader(out.Body, buildspec.MaxSize+1))
@@ -223,7 +225,7 @@ func (b *build) environment(version string) map[string]string {
 		"CODEBUILD_KMS_KEY_ID": bd.EncryptionKey, "CODEBUILD_PROJECT_ARN": projectARN(b.doc.Account, b.doc.Region, bd.ProjectName),
 		"CODEBUILD_START_TIME":     strconv.FormatInt(bd.StartTime.UnixMilli(), 10),
 		"CODEBUILD_SRC_DIR":        b.room.deps.Runner.Path(b.workspace) + "/" + sourceDir,
-		"CODEBUILD_SOURCE_VERSION": cmp.Or(b.doc.Given["CODEBUILD_SOURCE_VERSION"], bd.SourceVersion, sourceARN(bd.Source)),
+		"CODEBUILD_SOURCE_VERSION": cmp.Or(b.doc.Given["CODEBUILD_SOURCE_VERSION"], bd.SourceVersion, sourceARN(b.doc.Region, bd.Source)),
 	}
 	if resolved != "" {
 		env["CODEBUILD_RESOLVED_SOURCE_VERSION"] = resolved
@@ -237,11 +239,14 @@ func (b *build) environment(version string) map[string]string {
 	return env
 }
 
-func sourceARN(s *api.ProjectSource) string {
-	if s.Type == "S3" {
-		return "arn:aws:s3:::" + strings.TrimPrefix(s.Location, "arn:aws:s3:::")
+func sourceARN(region string, s *api.ProjectSource) string {
+	if s.Type != "S3" {
+		return ""
 	}
-	return ""
+	if strings.HasPrefix(s.Location, "arn:") {
+		return s.Location
+	}
+	return arn.S3(arn.Partition(region), s.Location)
 }
 
 // credentials lets the build ask for its role's credentials, which its log masks.

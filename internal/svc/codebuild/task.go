@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/buildspec"
 	"penstock/internal/pipeline"
@@ -67,7 +68,7 @@ func (r *Room) newTask(job provider.Job) *build {
 	b := api.Build{
 		Id: name + ":" + id, Arn: buildARN(job.Account, job.Region, name+":"+id), BuildNumber: new(int64(1)), StartTime: &now, ProjectName: name,
 		BuildStatus: "IN_PROGRESS", BuildComplete: new(false), ServiceRole: job.RoleARN, TimeoutInMinutes: &limit, QueuedTimeoutInMinutes: &limit,
-		Initiator: "codepipeline/" + job.Pipeline, EncryptionKey: "arn:aws:kms:" + job.Region + ":" + job.Account + ":alias/aws/s3",
+		Initiator: "codepipeline/" + job.Pipeline, EncryptionKey: arn.New("kms", job.Region, job.Account, "alias/aws/s3"),
 		Environment: &api.ProjectEnvironment{Type: "LINUX_CONTAINER", Image: commandsImage,
 			ComputeType: cmp.Or(job.Configuration["ComputeType"], "BUILD_GENERAL1_SMALL")},
 		Source: &api.ProjectSource{Type: "NO_SOURCE"},
@@ -84,7 +85,7 @@ func (r *Room) newTask(job provider.Job) *build {
 			continue
 		}
 		source.SourceIdentifier = ""
-		b.Source, doc.Given["CODEBUILD_SOURCE_VERSION"] = &source, "arn:aws:s3:::"+source.Location
+		b.Source, doc.Given["CODEBUILD_SOURCE_VERSION"] = &source, arn.S3(arn.Partition(job.Region), source.Location)
 		if in.Revision != "" {
 			doc.Given["CODEBUILD_RESOLVED_SOURCE_VERSION"] = in.Revision
 		}

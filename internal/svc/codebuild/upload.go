@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	api "penstock/internal/api/codebuild"
+	"penstock/internal/arn"
 	"penstock/internal/artifact"
 	"penstock/internal/buildspec"
 )
@@ -101,7 +102,7 @@ func (b *build) uploadOne(ctx context.Context, target api.ProjectArtifacts, set 
 	defer root.Close()
 	key := b.objectKey(target)
 	made := &api.BuildArtifacts{
-		Location: "arn:aws:s3:::" + target.Location + "/" + key, ArtifactIdentifier: target.ArtifactIdentifier,
+		Location: arn.S3(arn.Partition(b.doc.Region), target.Location+"/"+key), ArtifactIdentifier: target.ArtifactIdentifier,
 		OverrideArtifactName: target.OverrideArtifactName, EncryptionDisabled: target.EncryptionDisabled,
 	}
 	if target.Packaging != "ZIP" {

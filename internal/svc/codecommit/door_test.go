@@ -36,7 +36,7 @@ func TestThroughTheDoor(t *testing.T) {
 	const region = "eu-west-1"
 	ctx := t.Context()
 	db := storetest.SQLite(t)
-	id, secret, err := auth.Bootstrap(ctx, db, "123456789012")
+	id, secret, err := auth.Bootstrap(ctx, db, "us-east-1", "123456789012")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/codecommit"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/fault"
@@ -150,7 +151,7 @@ func checkName(name string) error {
 }
 
 func arnOf(account, region, name string) string {
-	return "arn:aws:codecommit:" + region + ":" + account + ":" + name
+	return arn.New("codecommit", region, account, name)
 }
 
 // place is a repository as an operation works on it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	api "penstock/internal/api/events"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -71,7 +72,7 @@ func (d *connectionDoc) settle() {
 type authority = api.CreateConnectionAuthRequestParameters
 
 func connectionARN(account, region, name string) string {
-	return "arn:aws:events:" + region + ":" + account + ":connection/" + name
+	return arn.New("events", region, account, "connection/"+name)
 }
 
 // mayConnect checks an action on a connection of the caller. Policies name connections without

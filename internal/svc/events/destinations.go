@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/events"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/egress"
 	"penstock/internal/fault"
@@ -29,7 +30,7 @@ type destinationDoc struct {
 }
 
 func destinationARN(account, region, name string) string {
-	return "arn:aws:events:" + region + ":" + account + ":api-destination/" + name
+	return arn.New("events", region, account, "api-destination/"+name)
 }
 
 func mayDestine(ctx context.Context, action, name string) (auth.Caller, error) {

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/events"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/egress"
@@ -115,11 +116,11 @@ func ruleARN(account, region, bus, name string) string {
 	if bus != defaultBus {
 		name = bus + "/" + name
 	}
-	return "arn:aws:events:" + region + ":" + account + ":rule/" + name
+	return arn.New("events", region, account, "rule/"+name)
 }
 
 func busARN(account, region, name string) string {
-	return "arn:aws:events:" + region + ":" + account + ":event-bus/" + name
+	return arn.New("events", region, account, "event-bus/"+name)
 }
 
 // busName gives the name of a bus from its name or ARN; it must be of the caller's account

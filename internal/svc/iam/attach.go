@@ -28,7 +28,7 @@ func policyPath(arn string) string {
 // attach gives a user or role a managed policy.
 func (m *Room) attach(ctx context.Context, kind, holder, arn, action string) error {
 	return m.change(ctx, kind, holder, action, func(tx *store.Tx, s subject) error {
-		if _, builtin := auth.FindManagedPolicy(arn); !builtin {
+		if _, builtin := auth.FindManagedPolicy(ctx, arn); !builtin {
 			_, err := tx.GetPolicy(ctx, s.Account, arn)
 			if errors.Is(err, store.ErrNotFound) {
 				return fault.New("NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)

@@ -41,7 +41,7 @@ func (m *Room) CreateServiceLinkedRole(ctx context.Context, in *iam.CreateServic
 		Account: auth.From(ctx).Account, Name: name, Path: linkedPath + service + "/", ID: auth.NewID("AROA"), Description: in.Description, MaxSession: shortSession * time.Second,
 		Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`,
 	}
-	arn := auth.RoleARN(r.Account, r.Path, r.Name)
+	arn := arnOf(ctx, role, r.Path, r.Name)
 	if err := auth.CheckWith(ctx, "iam:CreateServiceLinkedRole", arn, auth.Attributes{"iam:AWSServiceName": {service}}); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (m *Room) CreateServiceLinkedRole(ctx context.Context, in *iam.CreateServic
 	if err != nil {
 		return nil, err
 	}
-	return &iam.CreateServiceLinkedRoleOutput{Role: wireRole(r, true)}, nil
+	return &iam.CreateServiceLinkedRoleOutput{Role: wireRole(ctx, r, true)}, nil
 }
 
 // DeleteServiceLinkedRole removes the role of a service. It is gone when this answers.
@@ -82,9 +82,9 @@ func (m *Room) GetServiceLinkedRoleDeletionStatus(ctx context.Context, in *iam.G
 	account := auth.From(ctx).Account
 	parts := strings.Split(in.DeletionTaskId, "/")
 	known := len(parts) == 5 && parts[0] == "task" && "/"+parts[1]+"/" == linkedPath && linked[parts[2]] != "" && linked[parts[2]] == parts[3]
-	arn := auth.RoleARN(account, linkedPath, "*")
+	arn := arnOf(ctx, role, linkedPath, "*")
 	if known {
-		arn = auth.RoleARN(account, linkedPath+parts[2]+"/", parts[3])
+		arn = arnOf(ctx, role, linkedPath+parts[2]+"/", parts[3])
 	}
 	if err := auth.Check(ctx, "iam:GetServiceLinkedRoleDeletionStatus", arn); err != nil {
 		return nil, err

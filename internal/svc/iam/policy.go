@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"penstock/internal/api/iam"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -30,20 +31,20 @@ func noPolicy(arn string) error {
 }
 
 // loadPolicy reads a managed policy of an account, or a built-in one.
-func loadPolicy(ctx context.Context, tx *store.Tx, account, arn string) (f found, err error) {
-	if b, ok := auth.FindManagedPolicy(arn); ok {
+func loadPolicy(ctx context.Context, tx *store.Tx, account, policyARN string) (f found, err error) {
+	if b, ok := auth.FindManagedPolicy(ctx, policyARN); ok {
 		counts, err := tx.AttachmentCounts(ctx, account)
-		f.ManagedPolicy = builtin(b, counts[arn])
+		f.ManagedPolicy = builtin(b, counts[policyARN])
 		f.versions, f.builtin = []store.PolicyVersion{{Version: 1, Document: b.Document, Created: builtinDate}}, true
 		return f, err
 	}
-	if f.ManagedPolicy, err = tx.GetPolicy(ctx, account, arn); err != nil {
+	if f.ManagedPolicy, err = tx.GetPolicy(ctx, account, policyARN); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
-			err = noPolicy(arn)
+			err = noPolicy(policyARN)
 		}
 		return f, err
 	}
-	f.versions, err = tx.PolicyVersions(ctx, arn)
+	f.versions, err = tx.PolicyVersions(ctx, policyARN)
 	return f, err
 }
 
@@ -126,10 +127,11 @@ func checkManaged(document string) error {
 
 // CreatePolicy makes a managed policy.
 func (m *Room) CreatePolicy(ctx context.Context, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
+	c := auth.From(ctx)
 	p := store.ManagedPolicy{
-		Account: auth.From(ctx).Account, Name: in.PolicyName, Path: orRoot(in.Path), ID: auth.NewID("ANPA"), Description: in.Description, Default: 1, Last: 1,
+		Account: c.Account, Name: in.PolicyName, Path: orRoot(in.Path), ID: auth.NewID("ANPA"), Description: in.Description, Default: 1, Last: 1,
 	}
-	p.ARN = "arn:aws:iam::" + p.Account + ":policy" + p.Path + p.Name
+	p.ARN = arn.ARN{Partition: c.Partition(), Service: "iam", Account: p.Account, Resource: "policy" + p.Path + p.Name}.String()
 	if err := auth.Check(ctx, "iam:CreatePolicy", p.ARN); err != nil {
 		return nil, err
 	}
@@ -300,7 +302,7 @@ func (m *Room) policiesAfter(ctx context.Context, tx *store.Tx, account, scope, 
 	}
 	var list []store.ManagedPolicy
 	if scope != "Local" && strings.HasPrefix("/", prefix) {
-		for _, b := range auth.ManagedPolicies() {
+		for _, b := range auth.ManagedPolicies(ctx) {
 			if p := builtin(b, counts[b.ARN]); sortName(p) > from && (!only || p.Attached > 0) {
 				list = append(list, p)
 			}

@@ -19,7 +19,7 @@ func (m *Room) CreateRole(ctx context.Context, in *iam.CreateRoleInput) (*iam.Cr
 		Account: auth.From(ctx).Account, Name: in.RoleName, Path: orRoot(in.Path), ID: auth.NewID("AROA"),
 		Description: in.Description, Trust: in.AssumeRolePolicyDocument, MaxSession: shortSession * time.Second,
 	}
-	if err := auth.Check(ctx, "iam:CreateRole", auth.RoleARN(r.Account, r.Path, r.Name)); err != nil {
+	if err := auth.Check(ctx, "iam:CreateRole", arnOf(ctx, role, r.Path, r.Name)); err != nil {
 		return nil, err
 	}
 	if in.MaxSessionDuration != nil {
@@ -49,7 +49,7 @@ func (m *Room) CreateRole(ctx context.Context, in *iam.CreateRoleInput) (*iam.Cr
 	if err != nil {
 		return nil, err
 	}
-	return &iam.CreateRoleOutput{Role: wireRole(r, true)}, nil
+	return &iam.CreateRoleOutput{Role: wireRole(ctx, r, true)}, nil
 }
 
 func checkTrust(document string) error {
@@ -60,9 +60,9 @@ func checkTrust(document string) error {
 }
 
 // wireRole gives a role as it is answered; lists leave the tags out.
-func wireRole(r store.Role, tags bool) *iam.Role {
+func wireRole(ctx context.Context, r store.Role, tags bool) *iam.Role {
 	out := &iam.Role{
-		Path: r.Path, RoleName: r.Name, RoleId: r.ID, Arn: auth.RoleARN(r.Account, r.Path, r.Name), CreateDate: date(r.Created),
+		Path: r.Path, RoleName: r.Name, RoleId: r.ID, Arn: arnOf(ctx, role, r.Path, r.Name), CreateDate: date(r.Created),
 		AssumeRolePolicyDocument: encoded(r.Trust), Description: r.Description, MaxSessionDuration: new(int32(r.MaxSession / time.Second)),
 	}
 	if tags {
@@ -106,13 +106,13 @@ func (m *Room) GetRole(ctx context.Context, in *iam.GetRoleInput) (*iam.GetRoleO
 	if err != nil {
 		return nil, err
 	}
-	return &iam.GetRoleOutput{Role: wireRole(r, true)}, nil
+	return &iam.GetRoleOutput{Role: wireRole(ctx, r, true)}, nil
 }
 
 // ListRoles gives the roles of the account, by name.
 func (m *Room) ListRoles(ctx context.Context, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {
 	account := auth.From(ctx).Account
-	if err := auth.Check(ctx, "iam:ListRoles", auth.RoleARN(account, orRoot(in.PathPrefix), "")); err != nil {
+	if err := auth.Check(ctx, "iam:ListRoles", arnOf(ctx, role, orRoot(in.PathPrefix), "")); err != nil {
 		return nil, err
 	}
 	from, err := after(in.Marker)
@@ -130,7 +130,7 @@ func (m *Room) ListRoles(ctx context.Context, in *iam.ListRolesInput) (*iam.List
 	out := &iam.ListRolesOutput{Roles: []iam.Role{}}
 	list, out.IsTruncated, out.Marker = more(list, func(r store.Role) string { return r.Name }, in.MaxItems)
 	for _, r := range list {
-		out.Roles = append(out.Roles, *wireRole(r, false))
+		out.Roles = append(out.Roles, *wireRole(ctx, r, false))
 	}
 	return out, nil
 }
@@ -197,7 +197,7 @@ func (m *Room) UpdateRoleDescription(ctx context.Context, in *iam.UpdateRoleDesc
 	if err != nil {
 		return nil, err
 	}
-	return &iam.UpdateRoleDescriptionOutput{Role: wireRole(r, false)}, nil
+	return &iam.UpdateRoleDescriptionOutput{Role: wireRole(ctx, r, false)}, nil
 }
 
 // TagRole adds tags to a role or replaces their values.

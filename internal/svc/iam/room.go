@@ -65,11 +65,13 @@ func kindName(kind string) string {
 	return "Role"
 }
 
-func arnOf(kind, account, path, name string) string {
+// arnOf names a user or role of the caller's account.
+func arnOf(ctx context.Context, kind, path, name string) string {
+	c := auth.From(ctx)
 	if kind == store.HolderUser {
-		return auth.UserARN(account, path, name)
+		return auth.UserARN(c.Partition(), c.Account, path, name)
 	}
-	return auth.RoleARN(account, path, name)
+	return auth.RoleARN(c.Partition(), c.Account, path, name)
 }
 
 func notFound(kind, name string) error {
@@ -92,7 +94,7 @@ func load(ctx context.Context, tx *store.Tx, kind, account, name string) (subjec
 	if errors.Is(err, store.ErrNotFound) {
 		return s, notFound(kind, name)
 	}
-	s.arn = arnOf(kind, account, s.path, s.Name)
+	s.arn = arnOf(ctx, kind, s.path, s.Name)
 	return s, err
 }
 
@@ -110,7 +112,7 @@ func (m *Room) find(ctx context.Context, kind, name, action string) (subject, er
 	}
 	arn := s.arn
 	if err != nil {
-		arn = arnOf(kind, account, "/", name)
+		arn = arnOf(ctx, kind, "/", name)
 	}
 	if denied := auth.Check(ctx, "iam:"+action, arn); denied != nil {
 		return s, denied

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // client gives the real SDK client of the administrator, before a door of a few lines.
 func client(t *testing.T, db *store.DB) *sdk.Client {
 	t.Helper()
-	id, secret, err := auth.Bootstrap(t.Context(), db, acct)
+	id, secret, err := auth.Bootstrap(t.Context(), db, "us-east-1", acct)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestRefused(t *testing.T) {
 func TestEveryOperationAsks(t *testing.T) {
 	t.Parallel()
 	db := storetest.SQLite(t)
-	if _, _, err := auth.Bootstrap(t.Context(), db, acct); err != nil {
+	if _, _, err := auth.Bootstrap(t.Context(), db, "us-east-1", acct); err != nil {
 		t.Fatal(err)
 	}
 	ctx, err := auth.Limited(t.Context(), auth.Caller{Account: acct, UserName: auth.Administrator, ARN: "arn:x"})

@@ -15,7 +15,7 @@ const user = store.HolderUser
 // CreateUser makes a user, who may do nothing yet.
 func (m *Room) CreateUser(ctx context.Context, in *iam.CreateUserInput) (*iam.CreateUserOutput, error) {
 	u := store.User{Account: auth.From(ctx).Account, Name: in.UserName, Path: orRoot(in.Path), ID: auth.NewID("AIDA")}
-	if err := auth.Check(ctx, "iam:CreateUser", auth.UserARN(u.Account, u.Path, u.Name)); err != nil {
+	if err := auth.Check(ctx, "iam:CreateUser", arnOf(ctx, user, u.Path, u.Name)); err != nil {
 		return nil, err
 	}
 	var err error
@@ -36,11 +36,11 @@ func (m *Room) CreateUser(ctx context.Context, in *iam.CreateUserInput) (*iam.Cr
 	if err != nil {
 		return nil, err
 	}
-	return &iam.CreateUserOutput{User: wireUser(u)}, nil
+	return &iam.CreateUserOutput{User: wireUser(ctx, u)}, nil
 }
 
-func wireUser(u store.User) *iam.User {
-	out := &iam.User{Path: u.Path, UserName: u.Name, UserId: u.ID, Arn: auth.UserARN(u.Account, u.Path, u.Name), CreateDate: date(u.Created)}
+func wireUser(ctx context.Context, u store.User) *iam.User {
+	out := &iam.User{Path: u.Path, UserName: u.Name, UserId: u.ID, Arn: arnOf(ctx, user, u.Path, u.Name), CreateDate: date(u.Created)}
 	if len(u.Tags) > 0 {
 		out.Tags = tagList(u.Tags)
 	}
@@ -75,13 +75,13 @@ func (m *Room) GetUser(ctx context.Context, in *iam.GetUserInput) (*iam.GetUserO
 	if err != nil {
 		return nil, err
 	}
-	return &iam.GetUserOutput{User: wireUser(u)}, nil
+	return &iam.GetUserOutput{User: wireUser(ctx, u)}, nil
 }
 
 // ListUsers gives the users of the account, by name.
 func (m *Room) ListUsers(ctx context.Context, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
 	account := auth.From(ctx).Account
-	if err := auth.Check(ctx, "iam:ListUsers", auth.UserARN(account, orRoot(in.PathPrefix), "")); err != nil {
+	if err := auth.Check(ctx, "iam:ListUsers", arnOf(ctx, user, orRoot(in.PathPrefix), "")); err != nil {
 		return nil, err
 	}
 	from, err := after(in.Marker)
@@ -100,7 +100,7 @@ func (m *Room) ListUsers(ctx context.Context, in *iam.ListUsersInput) (*iam.List
 	list, out.IsTruncated, out.Marker = more(list, func(u store.User) string { return u.Name }, in.MaxItems)
 	for _, u := range list {
 		u.Tags = nil // lists leave them out
-		out.Users = append(out.Users, *wireUser(u))
+		out.Users = append(out.Users, *wireUser(ctx, u))
 	}
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/lambda"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/policy"
@@ -75,7 +76,7 @@ func (r *Room) mayInvoke(ctx context.Context, n name) error {
 }
 
 // permit makes the statement that AddPermission asks for.
-func permit(n name, in *api.AddPermissionInput) (permission, error) {
+func permit(c auth.Caller, n name, in *api.AddPermissionInput) (permission, error) {
 	p := permission{Sid: in.StatementId, Effect: "Allow", Action: in.Action, Resource: n.arn()}
 	switch {
 	case in.Action != "*" && in.Action != "lambda:*" && in.Action != "lambda:InvokeFunction":
@@ -89,7 +90,7 @@ func permit(n name, in *api.AddPermissionInput) (permission, error) {
 	case in.Principal == "*":
 		p.Principal = "*"
 	case accountForm.MatchString(in.Principal):
-		p.Principal = map[string]string{"AWS": "arn:aws:iam::" + in.Principal + ":root"}
+		p.Principal = map[string]string{"AWS": arn.ARN{Partition: c.Partition(), Service: "iam", Account: in.Principal, Resource: "root"}.String()}
 	case strings.HasPrefix(in.Principal, "arn:"):
 		p.Principal = map[string]string{"AWS": in.Principal}
 	default:
@@ -113,7 +114,7 @@ func permit(n name, in *api.AddPermissionInput) (permission, error) {
 func (r *Room) AddPermission(ctx context.Context, in *api.AddPermissionInput) (*api.AddPermissionOutput, error) {
 	out := &api.AddPermissionOutput{}
 	return out, r.changePolicy(ctx, "AddPermission", in.FunctionName, in.Qualifier, in.RevisionId, func(n name, p *policyDoc) error {
-		added, err := permit(n, in)
+		added, err := permit(auth.From(ctx), n, in)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/lambda"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/blob"
 	"penstock/internal/courier"
@@ -167,7 +168,7 @@ func named(ctx context.Context, text, qualifier string) (name, error) {
 
 // bare is the ARN of the function itself, arn that with the qualifier.
 func (n name) bare() string {
-	return "arn:aws:lambda:" + n.region + ":" + n.account + ":function:" + n.function
+	return arn.New("lambda", n.region, n.account, "function:"+n.function)
 }
 
 func (n name) arn() string {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	api "penstock/internal/api/logs"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
@@ -53,7 +54,7 @@ type groupDoc struct {
 }
 
 func groupARN(c auth.Caller, group string) string {
-	return "arn:aws:logs:" + c.Region + ":" + c.Account + ":log-group:" + group
+	return arn.New("logs", c.Region, c.Account, "log-group:"+group)
 }
 
 // check authorises an action on a group, or on one of its streams. AWS writes the empty

@@ -136,5 +136,5 @@ func seen(o store.Outgoing) (*happening, bool) {
 }
 
 func project(o store.Outgoing, name string) string {
-	return "arn:aws:codebuild:" + o.Region + ":" + o.Account + ":project/" + name
+	return arn.New("codebuild", o.Region, o.Account, "project/"+name)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	api "penstock/internal/api/codestarnotifications"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/fault"
@@ -102,7 +103,7 @@ const (
 )
 
 func ruleARN(account, region, id string) string {
-	return "arn:aws:codestar-notifications:" + region + ":" + account + ":notificationrule/" + id
+	return arn.New("codestar-notifications", region, account, "notificationrule/"+id)
 }
 
 func invalid(format string, args ...any) error {

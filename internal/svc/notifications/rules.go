@@ -29,7 +29,7 @@ func target(c auth.Caller, t api.Target) (targetDoc, error) {
 	if kind != topicType {
 		return targetDoc{}, invalid("The target type %s is not supported: this server notifies topics, of the type SNS.", kind)
 	}
-	name, ok := strings.CutPrefix(t.TargetAddress, "arn:aws:sns:"+c.Region+":"+c.Account+":")
+	name, ok := strings.CutPrefix(t.TargetAddress, arn.New("sns", c.Region, c.Account, ""))
 	if !ok || !topicForm().MatchString(name) {
 		return targetDoc{}, invalid("The target address %s is not the ARN of a topic of account %s in %s. Rules and their targets are in the same account and Region.", t.TargetAddress, c.Account, c.Region)
 	}

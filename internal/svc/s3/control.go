@@ -28,8 +28,8 @@ func (c *call) control() error {
 	if c.r.Header.Get("X-Amz-Account-Id") != c.caller.Account {
 		return accessDenied()
 	}
-	arn, err := url.PathUnescape(escaped)
-	name, ok := strings.CutPrefix(arn, "arn:aws:s3:::")
+	resource, err := url.PathUnescape(escaped)
+	name, ok := strings.CutPrefix(resource, bucketARN(c.ctx(), ""))
 	if err != nil || !ok || strings.Contains(name, "/") {
 		return invalidRequest("The resource ARN is not that of a bucket")
 	}

@@ -66,10 +66,10 @@ func startOn(t *testing.T, db *store.DB, options ...option) *server {
 	if s.blobs, err = blob.OpenDisk(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	d := room.Deps{DB: db, Blobs: s.blobs, Hosts: []string{"penstock.test"}, Notify: func(arn string) {
+	d := room.Deps{DB: db, Blobs: s.blobs, Hosts: []string{"penstock.test"}, Notify: func(bucket, key string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.notes = append(s.notes, arn)
+		s.notes = append(s.notes, bucket+"/"+key)
 	}}
 	for _, o := range options {
 		o(&d)

@@ -64,7 +64,7 @@ func TestPutAndGet(t *testing.T) {
 		if diff := cmp.Diff(map[string]string{"codepipeline-artifact-revision-summary": "one two"}, head.Metadata); diff != "" {
 			t.Error(diff)
 		}
-		if got := s.notified(); !slices.Equal(got, []string{"arn:aws:s3:::bucket/" + *k}) {
+		if got := s.notified(); !slices.Equal(got, []string{"bucket/" + *k}) {
 			t.Errorf("notified %q", got)
 		}
 		// Overwriting leaves no bytes behind, deleting none at all.

@@ -28,8 +28,9 @@ type Deps struct {
 	// DB keeps buckets and versions, Blobs the bytes.
 	DB    *store.DB
 	Blobs blob.Store
-	// Notify, if set, is called with the ARN of an object after the commit of a new version.
-	Notify func(arn string)
+	// Notify, if set, is called with the bucket and the key of an object after the commit of a
+	// new version.
+	Notify func(bucket, key string)
 	// Tell, if set, keeps an event for EventBridge in the transaction of what it tells of.
 	Tell func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
 	// Hosts are the names of this server, without port: bucket.NAME addresses a bucket.
@@ -50,7 +51,7 @@ type Deps struct {
 type Room struct {
 	db     *store.DB
 	blobs  blob.Store
-	notify func(string)
+	notify func(bucket, key string)
 	tell   func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
 	hosts  []string
 	log    *slog.Logger
@@ -63,7 +64,7 @@ type Room struct {
 func New(d Deps) *Room {
 	s := &Room{db: d.DB, blobs: d.Blobs, notify: d.Notify, tell: d.Tell, log: d.Log, idle: d.Idle, record: d.Record}
 	if s.notify == nil {
-		s.notify = func(string) {}
+		s.notify = func(string, string) {}
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -224,16 +225,13 @@ func (c *call) check(action, bucket, key string) error {
 	if action == "" {
 		return nil
 	}
-	arn := "arn:aws:s3:::"
 	switch {
 	case bucket == "":
-		arn += "*"
-	case key == "":
-		arn += bucket
-	default:
-		arn += bucket + "/" + key
+		bucket = "*"
+	case key != "":
+		bucket += "/" + key
 	}
-	return auth.Check(c.ctx(), action, arn)
+	return auth.Check(c.ctx(), action, bucketARN(c.ctx(), bucket))
 }
 
 // free deletes blobs that no row names any more. The request they belong to has been
@@ -247,7 +245,7 @@ func (c *call) free(blobs []string) {
 	}
 }
 
-func (c *call) created(bucket, key string) { c.notify("arn:aws:s3:::" + bucket + "/" + key) }
+func (c *call) created(bucket, key string) { c.notify(bucket, key) }
 
 // Sweep deletes the blobs that no object and no part names and that are older than age,
 // which must be longer than an upload takes from its last byte to its commit. It reads the

@@ -8,12 +8,17 @@ import (
 	"slices"
 	"strings"
 
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
 	"penstock/internal/store"
 )
 
-const bucketARN = "arn:aws:s3:::"
+// bucketARN names a bucket, or with a key an object, in the partition of the caller of a context.
+func bucketARN(ctx context.Context, name string) string {
+	c := auth.From(ctx)
+	return arn.S3(c.Partition(), name)
+}
 
 func tagsByKey(list []store.Tag) map[string]string {
 	tags := map[string]string{}
@@ -36,7 +41,7 @@ func (r *Room) Tagged(ctx context.Context, account, region, after string, limit 
 			return err
 		}
 		for _, row := range rows {
-			one := store.Tagged{Key: row.Name, ARN: bucketARN + row.Name}
+			one := store.Tagged{Key: row.Name, ARN: bucketARN(ctx, row.Name)}
 			if row.Region == region {
 				tags, err := readBucketTags(ctx, tx, row.Name)
 				if err != nil {
@@ -52,13 +57,13 @@ func (r *Room) Tagged(ctx context.Context, account, region, after string, limit 
 
 // Retag changes the tags of the bucket that an ARN names, which the caller of the context must be
 // allowed to read and to put.
-func (r *Room) Retag(ctx context.Context, arn string, change func(map[string]string)) error {
-	name, ok := strings.CutPrefix(arn, bucketARN)
+func (r *Room) Retag(ctx context.Context, resource string, change func(map[string]string)) error {
+	name, ok := strings.CutPrefix(resource, bucketARN(ctx, ""))
 	if !ok || strings.Contains(name, "/") {
-		return fault.New("InvalidRequest", "The ARN %s is not that of a bucket", arn)
+		return fault.New("InvalidRequest", "The ARN %s is not that of a bucket", resource)
 	}
 	for _, action := range []string{"s3:GetBucketTagging", "s3:PutBucketTagging"} {
-		if err := auth.Check(ctx, action, arn); err != nil {
+		if err := auth.Check(ctx, action, resource); err != nil {
 			return err
 		}
 	}

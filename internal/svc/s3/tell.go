@@ -112,7 +112,7 @@ func (c *call) tell(tx *store.Tx, b store.Bucket, kind string, d change) error {
 		return err
 	}
 	return c.Room.tell(c.ctx(), tx, store.Outgoing{
-		Source: "aws.s3", Account: b.Account, Region: b.Region, Resource: "arn:aws:s3:::" + b.Name, At: tx.Now(), DetailType: kind, Detail: string(detail),
+		Source: "aws.s3", Account: b.Account, Region: b.Region, Resource: bucketARN(c.ctx(), b.Name), At: tx.Now(), DetailType: kind, Detail: string(detail),
 	})
 }
 

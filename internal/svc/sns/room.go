@@ -23,6 +23,7 @@ import (
 
 	"penstock/internal/api"
 	wire "penstock/internal/api/sns"
+	"penstock/internal/arn"
 	"penstock/internal/auth"
 	"penstock/internal/courier"
 	"penstock/internal/egress"
@@ -97,7 +98,7 @@ func invalid(format string, args ...any) error {
 }
 
 func topicARN(account, region, name string) string {
-	return "arn:aws:sns:" + region + ":" + account + ":" + name
+	return arn.New("sns", region, account, name)
 }
 
 // topicName takes the name out of the ARN of a topic of the caller's account and Region.

@@ -205,7 +205,7 @@ func (m *Room) policies(ctx context.Context, in *sts.AssumeRoleInput) ([]string,
 
 // document gives the version in force of a managed policy.
 func (m *Room) document(ctx context.Context, account, arn string) (text string, err error) {
-	if b, ok := auth.FindManagedPolicy(arn); ok {
+	if b, ok := auth.FindManagedPolicy(ctx, arn); ok {
 		return b.Document, nil
 	}
 	err = m.d.DB.View(ctx, func(tx *store.Tx) error {

@@ -27,7 +27,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	db := storetest.SQLite(t)
-	if _, _, err := auth.Bootstrap(t.Context(), db, acct); err != nil {
+	if _, _, err := auth.Bootstrap(t.Context(), db, "us-east-1", acct); err != nil {
 		t.Fatal(err)
 	}
 	a, err := auth.New(t.Context(), auth.Config{DB: db, Region: "us-east-1"})
@@ -47,13 +47,13 @@ func (g *rig) role(name, principal, condition string) string {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return auth.RoleARN(acct, "/", name)
+	return auth.RoleARN("aws", acct, "/", name)
 }
 
 // as gives a context of a user with policies.
 func (g *rig) as(policies ...string) context.Context {
 	g.t.Helper()
-	ctx, err := auth.Limited(g.t.Context(), auth.Caller{Account: acct, ARN: auth.UserARN(acct, "/", auth.Administrator), UserID: "AIDA", UserName: auth.Administrator}, policies...)
+	ctx, err := auth.Limited(g.t.Context(), auth.Caller{Account: acct, ARN: auth.UserARN("aws", acct, "/", auth.Administrator), UserID: "AIDA", UserName: auth.Administrator}, policies...)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestAssumeRole(t *testing.T) {
 		"named but denied":           {g.as(deny), named, false},
 		"service":                    {g.as(all), service, false},
 		"condition":                  {g.as(all), external, false},
-		"no such role":               {g.as(all), auth.RoleARN(acct, "/", "none"), false},
+		"no such role":               {g.as(all), auth.RoleARN("aws", acct, "/", "none"), false},
 		"nobody":                     {t.Context(), named, false},
 	} {
 		if _, err := g.room.AssumeRole(c.ctx, in(c.arn)); (err == nil) != c.ok {
