@@ -41,7 +41,7 @@ func TestRelease(t *testing.T) {
 			w.Errorf("input %+v", in)
 		}
 		s := w.state("p")
-		if got := s.StageStates[0].ActionStates[0]; got.CurrentRevision.RevisionId != "r1" || got.EntityUrl != "https://ci.example/get" ||
+		if got := s.StageStates[0].ActionStates[0]; got.CurrentRevision.RevisionId != "r1" || got.CurrentRevision.Created == nil || got.EntityUrl != "https://ci.example/get" ||
 			got.LatestExecution.ExternalExecutionUrl != "https://ci.example/get/run-7" || got.LatestExecution.Token != "" {
 			w.Errorf("source state %+v %+v", got, got.LatestExecution)
 		}

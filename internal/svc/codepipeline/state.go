@@ -101,7 +101,11 @@ func actionState(def *pipeline.Action, run *engine.ActionRun) api.ActionState { 
 	}
 	out.EntityUrl = run.EntityURL
 	if run.Revision != nil && def.ActionTypeID.Category == pipeline.CategorySource {
-		out.CurrentRevision = &api.ActionRevision{RevisionId: run.Revision.ID, RevisionChangeId: run.Revision.ChangeIdentifier, Created: timep(run.Revision.Created)}
+		created := run.Revision.Created
+		if created.IsZero() { // the API requires it here, and not of the workers that report a revision (S-313)
+			created = run.Updated
+		}
+		out.CurrentRevision = &api.ActionRevision{RevisionId: run.Revision.ID, RevisionChangeId: run.Revision.ChangeIdentifier, Created: &created}
 		out.RevisionUrl = run.Revision.URL
 	}
 	e := &api.ActionExecution{
