@@ -399,7 +399,7 @@ type UpdateSecretInput struct {
 	SecretId           string  `json:"SecretId,omitzero"`
 	ClientRequestToken string  `json:"ClientRequestToken,omitzero"`
 	Description        *string `json:"Description,omitzero"`
-	KmsKeyId           string  `json:"KmsKeyId,omitzero"`
+	KmsKeyId           *string `json:"KmsKeyId,omitzero"`
 	SecretBinary       []byte  `json:"SecretBinary,omitzero"`
 	SecretString       string  `json:"SecretString,omitzero"`
 	Type               string  `json:"Type,omitzero"`

@@ -166,7 +166,7 @@ func TestVersions(t *testing.T) {
 		if all := list(true); all != 102 {
 			t.Errorf("%d versions are kept", all)
 		}
-		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", Description: new("new"), KmsKeyId: "alias/mine"}); err != nil || out.VersionId != "" {
+		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", Description: new("new"), KmsKeyId: new("alias/mine")}); err != nil || out.VersionId != "" {
 			t.Error(out, err)
 		}
 		if out, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", SecretString: "last"}); err != nil || len(out.VersionId) != 36 {
@@ -175,6 +175,12 @@ func TestVersions(t *testing.T) {
 		b.want("updated", b.get("prod/db", "", ""), "last[AWSCURRENT]")
 		out, err := b.DescribeSecret(b.ctx, &wire.DescribeSecretInput{SecretId: "prod/db"})
 		if err != nil || out.Description != "new" || out.KmsKeyId != "alias/mine" || len(out.VersionIdsToStages) != 2 || out.DeletedDate != nil || out.RotationEnabled != nil {
+			t.Errorf("%+v %v", out, err)
+		}
+		if _, err := b.UpdateSecret(b.ctx, &wire.UpdateSecretInput{SecretId: "prod/db", KmsKeyId: new("")}); err != nil {
+			t.Error(err)
+		}
+		if out, err := b.DescribeSecret(b.ctx, &wire.DescribeSecretInput{SecretId: "prod/db"}); err != nil || out.Description != "new" || out.KmsKeyId != "" {
 			t.Errorf("%+v %v", out, err)
 		}
 		for i := range 18 { // and the two that are there

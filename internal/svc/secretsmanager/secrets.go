@@ -118,8 +118,8 @@ func (r *Room) UpdateSecret(ctx context.Context, in *wire.UpdateSecretInput) (*w
 		if in.Description != nil {
 			d.Description = *in.Description
 		}
-		if in.KmsKeyId != "" {
-			d.KmsKeyID = in.KmsKeyId
+		if in.KmsKeyId != nil { // "" is the service's own key, which DescribeSecret does not name
+			d.KmsKeyID = *in.KmsKeyId
 		}
 		if s.Doc, err = d.text(); err != nil {
 			return err
