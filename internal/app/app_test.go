@@ -178,7 +178,7 @@ func TestObjectStartsPipeline(t *testing.T) {
 					t.Errorf("started by %s, want %s", got, want)
 				}
 				a.rooms.changes.object("arn:aws:s3:::bucket/a/b") // told twice
-				if err := a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", "", revision); err != nil {
+				if err := a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", revision); err != nil {
 					t.Fatal(err)
 				}
 				if got := triggers(t, pipelines, 2); got != want {

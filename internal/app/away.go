@@ -95,7 +95,7 @@ func (w *away) ask(ctx context.Context, s store.Source) error {
 			_, err := tx.SetSeen(ctx, s, cmp.Or(found, nothingThere))
 			return err
 		}
-		return w.changes.start(ctx, tx, s.PipelineID, s.Resource, s.Detail, func(_ context.Context, _ *store.Tx, _ *engine.State, row store.Source) (string, error) {
+		return w.changes.start(ctx, tx, s.PipelineID, s.Resource, func(_ context.Context, _ *store.Tx, _ *engine.State, row store.Source) (string, error) {
 			if row.Action != s.Action {
 				return "", nil
 			}

@@ -36,17 +36,23 @@ func newChanges(db *store.DB, c *conductor.Conductor, elsewhere *endpoints, log 
 	return &changes{db: db, conductor: c, elsewhere: elsewhere, log: log, limits: pipeline.Limits{}.OrDefault(), objects: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
-// refUpdated starts the pipelines that watch a branch, and tells the rules of the account.
-// When it returns nil both are kept, so an acknowledged push is never forgotten.
-func (c *changes) refUpdated(ctx context.Context, u codecommit.RefUpdate) error {
-	if err := c.tell(ctx, u); err != nil {
-		return err
+// refsUpdated starts the pipelines that watch the branches of a push, each of them once (S-245),
+// and tells the rules of the account. When it returns nil both are kept, so an acknowledged push is
+// never forgotten.
+func (c *changes) refsUpdated(ctx context.Context, list []codecommit.RefUpdate) error {
+	moved := map[string]string{}
+	for _, u := range list {
+		if err := c.tell(ctx, u); err != nil {
+			return err
+		}
+		if branch, ok := strings.CutPrefix(u.Ref, heads); ok && u.New != "" {
+			moved[branch] = u.New
+		}
 	}
-	branch, ok := strings.CutPrefix(u.Ref, heads)
-	if !ok || u.New == "" {
+	if len(moved) == 0 {
 		return nil
 	}
-	return c.changed(ctx, u.RepositoryARN, branch, func(context.Context, *store.Tx, store.Source) (string, error) { return u.New, nil })
+	return c.changed(ctx, list[0].RepositoryARN, func(_ context.Context, _ *store.Tx, s store.Source) (string, error) { return moved[s.Detail], nil })
 }
 
 // object has the pipelines that watch an object started soon. It does not block.
@@ -77,7 +83,7 @@ func (c *changes) run(ctx context.Context) {
 		c.objects = map[string]bool{}
 		c.mu.Unlock()
 		for arn := range objects {
-			err := c.changed(ctx, arn, "", revision)
+			err := c.changed(ctx, arn, revision)
 			if err == nil || ctx.Err() != nil {
 				continue
 			}
@@ -102,12 +108,12 @@ func (c *changes) watched(ctx context.Context) error {
 	return nil
 }
 
-// changed starts each pipeline that watches the resource, and what of it, if its revision
-// is another than the one seen last.
-func (c *changes) changed(ctx context.Context, resource, detail string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
+// changed starts each pipeline that watches something of the resource whose revision is another
+// than the one seen last; now gives "" for what is not to be looked at.
+func (c *changes) changed(ctx context.Context, resource string, now func(context.Context, *store.Tx, store.Source) (string, error)) error {
 	// Most looks end in this read: there is one at every object after a start, and they must
 	// not hold up those who write.
-	watching, err := c.pipelines(ctx, resource, detail, func(tx *store.Tx, s store.Source) (bool, error) {
+	watching, err := c.pipelines(ctx, resource, func(tx *store.Tx, s store.Source) (bool, error) {
 		found, err := now(ctx, tx, s)
 		return found != "" && found != s.Seen, err
 	})
@@ -121,7 +127,7 @@ func (c *changes) changed(ctx context.Context, resource, detail string, now func
 			}
 			return now(ctx, tx, s)
 		}
-		if err := c.db.Update(ctx, func(tx *store.Tx) error { return c.start(ctx, tx, id, resource, detail, here) }); err != nil {
+		if err := c.db.Update(ctx, func(tx *store.Tx) error { return c.start(ctx, tx, id, resource, here) }); err != nil {
 			return err
 		}
 	}
@@ -129,7 +135,7 @@ func (c *changes) changed(ctx context.Context, resource, detail string, now func
 }
 
 // pipelines lists those with a source action that watches the resource and is wanted.
-func (c *changes) pipelines(ctx context.Context, resource, detail string, wanted func(*store.Tx, store.Source) (bool, error)) (ids []string, err error) {
+func (c *changes) pipelines(ctx context.Context, resource string, wanted func(*store.Tx, store.Source) (bool, error)) (ids []string, err error) {
 	err = c.db.View(ctx, func(tx *store.Tx) error {
 		ids = nil
 		list, err := tx.SourcesOf(ctx, resource)
@@ -137,7 +143,7 @@ func (c *changes) pipelines(ctx context.Context, resource, detail string, wanted
 			return err
 		}
 		for _, s := range list { // in order of the pipeline
-			if s.Detail != detail || len(ids) > 0 && ids[len(ids)-1] == s.PipelineID {
+			if len(ids) > 0 && ids[len(ids)-1] == s.PipelineID {
 				continue
 			}
 			if ok, err := wanted(tx, s); err != nil {
@@ -152,7 +158,7 @@ func (c *changes) pipelines(ctx context.Context, resource, detail string, wanted
 }
 
 // start starts one pipeline once, also when several of its sources watch the same thing.
-func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail string, now func(context.Context, *store.Tx, *engine.State, store.Source) (string, error)) error {
+func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource string, now func(context.Context, *store.Tx, *engine.State, store.Source) (string, error)) error {
 	st, err := tx.LoadState(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -169,9 +175,9 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 	if err != nil {
 		return err
 	}
-	first := ""
+	var first store.Source
 	for _, s := range list {
-		if s.PipelineID != id || s.Detail != detail {
+		if s.PipelineID != id {
 			continue
 		}
 		found, err := now(ctx, tx, st, s)
@@ -182,24 +188,24 @@ func (c *changes) start(ctx context.Context, tx *store.Tx, id, resource, detail 
 			continue
 		}
 		if tx.Now().After(ends) { // S-246
-			return c.idle(ctx, tx, id, resource+" "+detail, ends)
+			return c.idle(ctx, tx, id, resource+" "+s.Detail, ends)
 		}
 		moved, err := tx.SetSeen(ctx, s, found)
 		if err != nil {
 			return err
 		}
-		if moved && first == "" {
-			first = s.Action
+		if moved && first.Action == "" {
+			first = s
 		}
 	}
-	if first == "" {
+	if first.Action == "" {
 		return nil
 	}
 	_, err = c.conductor.StepTx(ctx, tx, id, st, engine.Start{
-		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first}, Detected: true})
+		Trigger: pipeline.Trigger{Type: pipeline.TriggerPollForSourceChanges, Detail: first.Action}, Detected: true})
 	if fault.Code(err) != "" {
-		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first, "error", err)
-		return tx.PutSourceEvent(ctx, id, "a change of "+resource+" "+detail, "not started: "+err.Error())
+		c.log.Warn("sources: a change did not start the pipeline", "pipeline", id, "action", first.Action, "error", err)
+		return tx.PutSourceEvent(ctx, id, "a change of "+strings.TrimSpace(resource+" "+first.Detail), "not started: "+err.Error())
 	}
 	return err
 }

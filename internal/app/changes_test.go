@@ -11,6 +11,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
+	"penstock/internal/svc/codecommit"
 )
 
 // S-91, S-245, S-246: a change starts a pipeline once, with the name of the source action, and
@@ -36,7 +37,7 @@ func TestChanges(t *testing.T) {
 		}
 		changes := newChanges(db, c, &endpoints{}, slog.New(slog.DiscardHandler))
 		change := func(revision string) string {
-			if err := changes.changed(ctx, objectARN+"b/k", "", func(context.Context, *store.Tx, store.Source) (string, error) { return revision, nil }); err != nil {
+			if err := changes.changed(ctx, objectARN+"b/k", func(context.Context, *store.Tx, store.Source) (string, error) { return revision, nil }); err != nil {
 				t.Fatal(err)
 			}
 			s, err := c.Apply(ctx, "id", engine.Wakeup{})
@@ -78,6 +79,61 @@ func TestChanges(t *testing.T) {
 		changes.limits.PollIdle = time.Hour
 		if got := change("v3"); got != "PollForSourceChanges Object" {
 			t.Errorf("polled again: %s", got)
+		}
+	})
+}
+
+// S-87, S-245: a push that moves several branches starts a pipeline that follows them once, and the
+// next push to any of them again.
+func TestPushOfSeveralBranches(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		c := conductor.New(conductor.Config{DB: db, Builtin: pipeline.BuiltinTypes(), Log: slog.New(slog.DiscardHandler)})
+		const arn = "arn:aws:codecommit:eu-west-1:111111111111:app"
+		action := func(name, category, provider string) pipeline.Action {
+			return pipeline.Action{Name: name, RunOrder: 1, ActionTypeID: pipeline.ActionTypeID{Category: category, Owner: "AWS", Provider: provider, Version: "1"}}
+		}
+		d := &pipeline.Declaration{Name: "p", Version: 1, PipelineType: pipeline.V2, ExecutionMode: pipeline.Queued, ArtifactStore: &pipeline.ArtifactStore{Type: "S3", Location: "b"},
+			Stages: []pipeline.Stage{{Name: "Source", Actions: []pipeline.Action{action("Main", "Source", "CodeCommit"), action("Rel", "Source", "CodeCommit")}},
+				{Name: "Ask", Actions: []pipeline.Action{action("Look", "Approval", "Manual")}}}}
+		if err := db.Update(ctx, func(tx *store.Tx) error {
+			if err := tx.PutSources(ctx, "id", []store.Source{{Action: "Main", Resource: arn, Detail: "main"}, {Action: "Rel", Resource: arn, Detail: "rel"}}); err != nil {
+				return err
+			}
+			_, err := c.CreateTx(ctx, tx, "id", "111111111111", "eu-west-1", "seed", d, "me")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		changes := newChanges(db, c, &endpoints{}, slog.New(slog.DiscardHandler))
+		push := func(news ...string) int {
+			var list []codecommit.RefUpdate
+			for i := 0; i < len(news); i += 2 {
+				list = append(list, codecommit.RefUpdate{Account: "111111111111", Region: "eu-west-1", Repository: "app", RepositoryARN: arn, Ref: news[i], Old: "0", New: news[i+1]})
+			}
+			if err := changes.refsUpdated(ctx, list); err != nil {
+				t.Fatal(err)
+			}
+			s, err := c.Apply(ctx, "id", engine.Wakeup{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(s.Executions)
+		}
+		for i, step := range []struct {
+			push []string
+			want int
+		}{
+			{[]string{"refs/heads/rel", "1", "refs/heads/main", "1", "refs/heads/else", "1", "refs/tags/t", "1"}, 2},
+			{[]string{"refs/heads/rel", "1", "refs/heads/main", "1"}, 2}, // told again
+			{[]string{"refs/heads/rel", "2", "refs/heads/main", ""}, 3},  // one deleted
+			{[]string{"refs/heads/else", "2", "refs/tags/main", "2"}, 3},
+			{[]string{"refs/heads/main", "1", "refs/heads/rel", "1"}, 4}, // one turned back, one made again as it was
+		} {
+			if got := push(step.push...); got != step.want {
+				t.Errorf("after push %d there are %d executions, want %d", i+1, got, step.want)
+			}
 		}
 	})
 }

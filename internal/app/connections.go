@@ -53,7 +53,7 @@ func (c *changes) gitEvent(ctx context.Context, delivery string, files codeconne
 // happened is gitEvent with the way to tell whether the event is new to a pipeline; what claim
 // writes is kept if the pipeline is started.
 func (c *changes) happened(ctx context.Context, files codeconnections.Files, e pipeline.GitEvent, claim func(ctx context.Context, tx *store.Tx, pipelineID string) (bool, error)) ([]string, error) {
-	watching, err := c.pipelines(ctx, e.Connection, e.Repository, func(*store.Tx, store.Source) (bool, error) { return true, nil })
+	watching, err := c.pipelines(ctx, e.Connection, func(_ *store.Tx, s store.Source) (bool, error) { return s.Detail == e.Repository, nil })
 	if err != nil || len(watching) == 0 {
 		return nil, err
 	}

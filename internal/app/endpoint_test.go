@@ -186,7 +186,7 @@ func TestObjectAfar(t *testing.T) {
 		}
 		f.round(0) // the first look
 		f.put(f.here, "here")
-		if err := f.a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", "", revision); err != nil {
+		if err := f.a.rooms.changes.changed(t.Context(), "arn:aws:s3:::bucket/a/b", revision); err != nil {
 			t.Fatal(err)
 		}
 		second := f.put(f.there, "two")

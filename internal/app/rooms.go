@@ -109,7 +109,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	a.calls.auth = a.auth
 	r.codecommit, err = codecommit.New(ctx, codecommit.Deps{
 		DB: a.db, BasicGit: a.basicGit(r.cloudtrail), Record: r.cloudtrail.Record, Region: a.cfg.Region, Git: git.Config{Dir: filepath.Join(a.cfg.Data, "git"), Log: a.log},
-		PublicURL: a.URL, AWS: a.calls.asCaller, TriggerAWS: a.calls.forTrigger, Notify: a.hub.Notify, RefUpdated: r.changes.refUpdated, Log: a.log,
+		PublicURL: a.URL, AWS: a.calls.asCaller, TriggerAWS: a.calls.forTrigger, Notify: a.hub.Notify, RefsUpdated: r.changes.refsUpdated, Log: a.log,
 	})
 	if err != nil {
 		return nil, err

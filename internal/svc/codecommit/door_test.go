@@ -57,8 +57,13 @@ func TestThroughTheDoor(t *testing.T) {
 	told := make(chan codecommit.RefUpdate, 10)
 	room, err := codecommit.New(ctx, codecommit.Deps{
 		DB: db, BasicGit: a.BasicGit, Region: "us-east-1", Git: git.Config{Dir: filepath.Join(t.TempDir(), "git")},
-		PublicURL:  func() string { return url },
-		RefUpdated: func(_ context.Context, u codecommit.RefUpdate) error { told <- u; return nil },
+		PublicURL: func() string { return url },
+		RefsUpdated: func(_ context.Context, list []codecommit.RefUpdate) error {
+			for _, u := range list {
+				told <- u
+			}
+			return nil
+		},
 		AWS: func(ctx context.Context, c auth.Caller) (aws.Config, error) {
 			if auth.From(ctx) != c || c.AccessKeyID != id {
 				t.Errorf("the archive is put on behalf of %+v", c)

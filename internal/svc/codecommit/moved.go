@@ -54,14 +54,17 @@ func (r *Room) announce(ctx context.Context, p *place, changes []git.Change, cal
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceLimit)
 	defer cancel()
 	mishap.At(mishap.RefsMoved)
-	for _, c := range changes {
-		err := r.deps.RefUpdated(ctx, RefUpdate{
+	list := make([]RefUpdate, len(changes))
+	for i, c := range changes {
+		list[i] = RefUpdate{
 			Account: p.Account, Region: p.Region, Repository: p.Name, RepositoryARN: p.arn(),
 			Ref: c.Ref, Old: c.Old, New: c.New, CallerARN: caller,
-		})
-		if err != nil {
-			return fmt.Errorf("codecommit: tell of %s: %w", c.Ref, err)
 		}
+	}
+	if err := r.deps.RefsUpdated(ctx, list); err != nil {
+		return fmt.Errorf("codecommit: tell of %d refs: %w", len(list), err)
+	}
+	for _, c := range changes {
 		if err := r.fire(ctx, p, c, caller); err != nil {
 			return fmt.Errorf("codecommit: the triggers for %s: %w", c.Ref, err)
 		}

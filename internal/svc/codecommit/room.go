@@ -60,11 +60,11 @@ type Deps struct {
 	TriggerAWS func(account, region, repository, destination string) aws.Config
 	// Notify tells that a repository changed. It must not block.
 	Notify func(arn string)
-	// RefUpdated tells of each ref that moved, after it is durable and before the mover hears
-	// of its success: when RefUpdated has kept it, an acknowledged push is not forgotten.
+	// RefsUpdated tells of the refs that moved together, after that is durable and before the mover
+	// hears of its success: when RefsUpdated has kept it, an acknowledged push is not forgotten.
 	// After a crash it may be told again. An error fails the push or call, though the ref
 	// stays moved, and is told again at the next start.
-	RefUpdated func(ctx context.Context, u RefUpdate) error
+	RefsUpdated func(ctx context.Context, list []RefUpdate) error
 	// Record runs what a caller asks for and keeps a record of it, of the source codecommit; nil
 	// keeps none. What run gives stands in the record as the answer.
 	Record func(ctx context.Context, source, name string, request map[string]any, run func(context.Context) (map[string]any, error)) error
@@ -98,8 +98,8 @@ func New(ctx context.Context, deps Deps) (*Room, error) {
 	if deps.Notify == nil {
 		deps.Notify = func(string) {}
 	}
-	if deps.RefUpdated == nil {
-		deps.RefUpdated = func(context.Context, RefUpdate) error { return nil }
+	if deps.RefsUpdated == nil {
+		deps.RefsUpdated = func(context.Context, []RefUpdate) error { return nil }
 	}
 	if deps.Record == nil {
 		deps.Record = func(ctx context.Context, _, _ string, _ map[string]any, run func(context.Context) (map[string]any, error)) error {

@@ -43,7 +43,7 @@ type bench struct {
 	policy   string // what git users may do; "" is everything
 	told     []RefUpdate
 	notified []string
-	refuse   error // of RefUpdated
+	refuse   error // of RefsUpdated
 }
 
 func newBench(t *testing.T, db *store.DB, change ...func(*Deps)) *bench {
@@ -57,11 +57,11 @@ func newBench(t *testing.T, db *store.DB, change ...func(*Deps)) *bench {
 			defer b.mu.Unlock()
 			b.notified = append(b.notified, arn)
 		},
-		RefUpdated: func(_ context.Context, u RefUpdate) error {
+		RefsUpdated: func(_ context.Context, list []RefUpdate) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if b.refuse == nil {
-				b.told = append(b.told, u)
+				b.told = append(b.told, list...)
 			}
 			return b.refuse
 		},
