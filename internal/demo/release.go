@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
@@ -111,6 +113,11 @@ func (d *demo) fetch(ctx context.Context, commit string) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	said, err := exec.CommandContext(ctx, file).Output()
+	// What was just written may still be held open by a program that the server is starting.
+	for tries := 0; errors.Is(err, syscall.ETXTBSY) && tries < 100; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		said, err = exec.CommandContext(ctx, file).Output()
+	}
 	if err != nil {
 		return fmt.Errorf("the deployed program: %w", err)
 	}
