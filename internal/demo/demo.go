@@ -34,8 +34,9 @@ type Options struct {
 	Client func(app.Credentials) aws.Config
 }
 
-// patience bounds every single thing that is waited for.
-const patience = 3 * time.Minute
+// patience bounds every single thing that is waited for; a build from nothing takes minutes where
+// the machine is small.
+const patience = 10 * time.Minute
 
 // demo is one run.
 type demo struct {

@@ -181,7 +181,7 @@ func (d *demo) git(ctx context.Context, args ...string) (string, error) {
 	defer stop()
 	c := d.app.Credentials()
 	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir, cmd.WaitDelay = d.repo, time.Second
+	cmd.Dir, cmd.WaitDelay = d.repo, 10*time.Second
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=Demo", "GIT_AUTHOR_EMAIL=demo@example.org", "GIT_COMMITTER_NAME=Demo", "GIT_COMMITTER_EMAIL=demo@example.org",
