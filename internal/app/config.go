@@ -45,7 +45,7 @@ type Config struct {
 	// GitHubURL is the REST API that webhooks are registered at.
 	GitHubURL string `setting:"github-url" usage:"address of GitHub's REST API, where webhooks of GitHub version 1 sources are registered"`
 	// AllowPrivateTargets is true or false.
-	AllowPrivateTargets string `setting:"allow-private-targets" usage:"let topics and API destinations post to endpoints on this machine and in private networks: true or false"`
+	AllowPrivateTargets string `setting:"allow-private-targets" usage:"let topics and API destinations post to endpoints on this machine and in private networks, never to link-local addresses: true or false"`
 	// SMTP is the server that takes mail, SMTPFrom the address that mail is from.
 	SMTP     string `setting:"smtp" usage:"smtp://user:password@host:port or smtps://…: the server that mail of topics is handed to; none is sent if empty (better in the environment than in a flag)"`
 	SMTPFrom string `setting:"smtp-from" usage:"address that mail of topics is from, like penstock@example.org"`

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -19,24 +20,20 @@ const (
 	maxHead  = 64 << 10
 )
 
-// ErrPrivate says that an address belongs to this machine or to a network that is not the
-// internet, and that the server does not call such addresses.
-var ErrPrivate = errors.New("the address is private, and this server calls such targets only with --allow-private-targets")
+// ErrPrivate says that an address is none of the internet, and that the server does not call it.
+var ErrPrivate = errors.New("the address is not one of the internet; with --allow-private-targets this server calls this machine and private networks too, but never link-local addresses or those of cloud metadata")
 
 // Client makes an HTTP client for addresses that users give: it follows no redirects, uses no
-// proxy, and unless private is true it connects to public addresses only. The address that
-// is looked at is the one that is dialled, so that a name cannot change its mind in between.
+// proxy, and connects only where Allowed says. The address that is looked at is the one that
+// is dialled, so that a name cannot change its mind in between.
 func Client(private bool) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTime}
-	if !private {
-		dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			a, err := netip.ParseAddrPort(address)
-			if err != nil || !Public(a.Addr()) {
-				return fmt.Errorf("%s: %w", address, ErrPrivate)
-			}
-			return nil
+	dialer := &net.Dialer{Timeout: dialTime, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil || !Allowed(a.Addr(), private) {
+			return fmt.Errorf("%s: %w", address, ErrPrivate)
 		}
-	}
+		return nil
+	}}
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: headTime, MaxResponseHeaderBytes: maxHead,
@@ -46,12 +43,17 @@ func Client(private bool) *http.Client {
 	}
 }
 
+// metadata are where clouds give machines their credentials, in networks that are private
+// otherwise: Amazon's and Google's of IPv6. Those of IPv4 are link-local or reserved.
+var metadata = []netip.Prefix{netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("fd20:ce::/32")}
+
 // reserved are the blocks that net/netip does not know as private and that are not the
-// internet either: shared, documentation, benchmarks, and ways to write IPv4 within IPv6.
+// internet either: shared, documentation, benchmarks, ways to write IPv4 within IPv6, and the
+// one address at which Azure answers its machines.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("168.63.129.16/32"),
 	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("3fff::/20"),
 }
 
@@ -70,4 +72,15 @@ func Public(a netip.Addr) bool {
 		}
 	}
 	return true
+}
+
+// Allowed says whether an address that a user gave may be called: one of the internet, and if
+// private is true this machine and private networks too. A link-local address is nobody's
+// target: it is the machine's own neighbourhood, where its credentials are.
+func Allowed(a netip.Addr, private bool) bool {
+	if !private || Public(a) {
+		return Public(a)
+	}
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsPrivate() && !slices.ContainsFunc(metadata, func(block netip.Prefix) bool { return block.Contains(a) })
 }

@@ -82,7 +82,7 @@ func (r *Room) checkURL(parameter, endpoint string) error {
 	case u.Scheme != "https" && !(u.Scheme == "http" && r.deps.Private):
 		return invalid("Parameter %s is not valid. Reason: the scheme must be https.", parameter)
 	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !egress.Public(a) {
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !egress.Allowed(a, r.deps.Private) {
 		return invalid("Parameter %s is not valid. Reason: %v.", parameter, egress.ErrPrivate)
 	}
 	return nil

@@ -328,6 +328,11 @@ func TestPrivateTargets(t *testing.T) {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}
+	// Nor is the neighbourhood of the machine where its operator lets private networks be called.
+	open := newBench(t, storetest.SQLite(t), true)
+	if _, err := open.Subscribe(open.ctx, &wire.SubscribeInput{TopicArn: news, Protocol: "http", Endpoint: "http://169.254.169.254/latest"}); fault.Code(err) != "InvalidParameterException" {
+		t.Error(err)
+	}
 	// A name is looked at when it is dialled; such a delivery is given up.
 	if _, err := b.Subscribe(b.ctx, &wire.SubscribeInput{TopicArn: news, Protocol: "http", Endpoint: strings.Replace(b.endpoint, "127.0.0.1", "localhost", 1)}); err != nil {
 		t.Fatal(err)

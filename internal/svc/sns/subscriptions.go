@@ -109,7 +109,7 @@ func (r *Room) checkEndpoint(c auth.Caller, protocol, endpoint string) error {
 	case u.Scheme != protocol:
 		return invalid("Endpoint must match the specified protocol")
 	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !r.deps.Private && !egress.Public(a) {
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !egress.Allowed(a, r.deps.Private) {
 		return invalid("Endpoint: %v", egress.ErrPrivate)
 	}
 	return nil
