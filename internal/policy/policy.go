@@ -142,6 +142,9 @@ func Parse(text string, kind Kind) (*Document, error) {
 	if wire.Version != "" && wire.Version != "2012-10-17" && wire.Version != "2008-10-17" {
 		return nil, Malformed("Policy document must be version 2012-10-17 or greater.")
 	}
+	if repeats(text) {
+		return nil, errSyntax
+	}
 	raw := strings.TrimSpace(string(wire.Statement))
 	if !strings.HasPrefix(raw, "[") {
 		raw = "[" + raw + "]"
@@ -180,6 +183,39 @@ func strict(text string, v any) error {
 		return errSyntax
 	}
 	return nil
+}
+
+// repeats says whether an object of a JSON text has a member twice, in whatever case: the second
+// would silently undo the first, such as one condition another.
+func repeats(text string) bool {
+	dec := json.NewDecoder(strings.NewReader(text))
+	var open []map[string]bool // nil for an array
+	name := false              // a string that comes next is the name of a member
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return false
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, map[string]bool{})
+		case json.Delim('['):
+			open = append(open, nil)
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		default:
+			if name {
+				key := strings.ToLower(strings.ToUpper(token.(string)))
+				members := open[len(open)-1]
+				if members[key] {
+					return true
+				}
+				members[key], name = true, false
+				continue
+			}
+		}
+		name = len(open) > 0 && open[len(open)-1] != nil
+	}
 }
 
 func (ws *wireStatement) compile(kind Kind, variables bool) (statement, error) {

@@ -233,6 +233,13 @@ func TestMalformed(t *testing.T) {
 		{statement(`"Effect":"Allow","Action":"s3:\u0000","Resource":"*"`), policy.Identity, "Syntax errors in policy."},
 		{statement(ok + `,"NotAction":"s3:*"`), policy.Identity, "Syntax errors in policy."},
 		{statement(ok + `,"NotResource":"*"`), policy.Identity, "Syntax errors in policy."},
+		// No element is there twice, in any case: one would undo the other.
+		{statement(ok + `,"Effect":"Deny"`), policy.Identity, "Syntax errors in policy."},
+		{statement(ok + `,"effect":"Deny"`), policy.Identity, "Syntax errors in policy."},
+		{statement(ok + `,"Re\u017fource":"arn:x"`), policy.Identity, "Syntax errors in policy."},
+		{statement(ok + `,"Condition":{"StringEquals":{"a:b":"c"},"StringEquals":{"a:d":"e"}}`), policy.Identity, "Syntax errors in policy."},
+		{statement(ok + `,"Condition":{"StringEquals":{"a:b":"c","A:B":"e"}}`), policy.Identity, "Syntax errors in policy."},
+		{`{"Statement":[{` + ok + `}],"Statement":[{` + ok + `}]}`, policy.Identity, "Syntax errors in policy."},
 		{`{"Version":"2020-01-01","Statement":[{` + ok + `}]}`, policy.Identity, "Policy document must be version 2012-10-17 or greater."},
 		{statement(`"Effect":"Allow","Resource":"*"`), policy.Identity, "Policy statement must contain actions."},
 		{statement(`"Effect":"Allow","Action":[],"Resource":"*"`), policy.Identity, "Policy statement must contain actions."},
