@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Within a compiled pattern these stand for the wildcards, so that a star that a policy
 // variable brings in is only a star. Neither can occur in a document or in a value.
@@ -35,6 +39,9 @@ func mark(text string) string { return marker.Replace(text) }
 // is enough, so there is no backtracking: the time is linear for parts without question
 // marks and at worst the product of one part's length and s.
 func matchParts(parts []string, s string) bool {
+	if !ascii(s) && slices.ContainsFunc(parts, func(part string) bool { return strings.IndexByte(part, anyChar) >= 0 }) {
+		return matchCharacters([]rune(strings.Join(parts, anyText)), []rune(s))
+	}
 	first, last := parts[0], parts[len(parts)-1]
 	if len(parts) == 1 {
 		return len(s) == len(first) && prefix(first, s)
@@ -51,6 +58,36 @@ func matchParts(parts []string, s string) bool {
 		s = s[i+len(part):]
 	}
 	return true
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// matchCharacters matches where a question mark may stand for several bytes. Only the last star
+// met is tried anew, so the time is at worst the product of the lengths.
+func matchCharacters(p, s []rune) bool {
+	i, j, star, from := 0, 0, -1, 0
+	for j < len(s) {
+		switch {
+		case i < len(p) && p[i] == rune(anyText[0]):
+			star, from = i, j
+			i++
+		case i < len(p) && (p[i] == rune(anyChar) || p[i] == s[j]):
+			i, j = i+1, j+1
+		case star >= 0:
+			from++
+			i, j = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(string(p[i:]), anyText) == ""
 }
 
 // prefix reports whether s begins with part.

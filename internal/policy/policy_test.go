@@ -280,16 +280,3 @@ func TestHostileWildcards(t *testing.T) {
 		t.Fatal("the matcher backtracks")
 	}
 }
-
-// FuzzParse: no document crashes the parser or the evaluator.
-func FuzzParse(f *testing.F) {
-	f.Add(statement(`"Effect":"Deny","NotAction":["s3:*","a:?"],"NotResource":"arn:${a,'b'}${*}${","Condition":{"ForAllValues:StringLikeIfExists":{"k":["a*",true,1]}}`))
-	f.Add(statement(`"Effect":"Allow","Action":"sts:*","Principal":{"AWS":["*","000000000000"],"Service":"a.b"}`))
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, kind := range []policy.Kind{policy.Identity, policy.Trust} {
-			if d, err := policy.Parse(text, kind); err == nil {
-				d.Evaluate(&policy.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::a/b", Context: context("k", "a", "k", "b")})
-			}
-		}
-	})
-}
