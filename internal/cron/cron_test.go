@@ -220,19 +220,3 @@ func TestNextIsFirstMatch(t *testing.T) {
 		}
 	})
 }
-
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"0 10 * * ? *", "0/5 8-17 ? * 2#1,6L *", "* * LW,15W,L-3 1-12 ? 2024/2"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		e, err := cron.Parse(text)
-		if err != nil {
-			return
-		}
-		start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-		if next, ok := e.Next(start); ok && (!next.After(start) || !e.Matches(next)) {
-			t.Errorf("%q: %s", text, next)
-		}
-	})
-}
