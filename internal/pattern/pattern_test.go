@@ -130,15 +130,3 @@ func TestLinear(t *testing.T) {
 		}
 	}
 }
-
-func FuzzCompile(f *testing.F) {
-	f.Add(`{"a":[{"wildcard":"x*y"}]}`, `{"a":"xzy"}`)
-	f.Add(`{"$or":[{"a":[{"exists":false}]},{"b":{"c":[1]}}]}`, `{"b":[{"c":1}]}`)
-	f.Fuzz(func(t *testing.T, text, event string) {
-		p, err := pattern.Compile(text)
-		v, err2 := pattern.Decode([]byte(event))
-		if err == nil && err2 == nil {
-			p.Match(v)
-		}
-	})
-}
