@@ -2,10 +2,15 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -154,6 +159,77 @@ func TestEncode(t *testing.T) {
 
 // FuzzDecode holds the decoder to encoding/json's idea of what is JSON, and to its own
 // encoder: what was read and written reads the same again.
+// carried says what an output lost or invented of an input, as encoding/json reads both: all that
+// the type knows is there, nothing else is, and each is what it was.
+func carried(typ reflect.Type, in, out any) string {
+	if in == nil && out == nil {
+		return ""
+	}
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	switch typ.Kind() {
+	case reflect.Struct:
+		from, ok1 := in.(map[string]any)
+		to, ok2 := out.(map[string]any)
+		if !ok1 || !ok2 {
+			return fmt.Sprintf("%v as an object is %v", in, out)
+		}
+		known := 0
+		for i := range typ.NumField() {
+			name := []rune(typ.Field(i).Name)
+			name[0] = unicode.ToLower(name[0])
+			v, present := to[string(name)]
+			if present {
+				known++
+			}
+			if problem := carried(typ.Field(i).Type, from[string(name)], v); problem != "" {
+				return string(name) + ": " + problem
+			}
+		}
+		if known != len(to) {
+			return fmt.Sprintf("%v has something new in %v", to, in)
+		}
+		return ""
+	case reflect.Slice:
+		from, ok1 := in.([]any)
+		to, ok2 := out.([]any)
+		if !ok1 || !ok2 || len(from) != len(to) {
+			return fmt.Sprintf("%v as a list is %v", in, out)
+		}
+		for i := range from {
+			if problem := carried(typ.Elem(), from[i], to[i]); problem != "" {
+				return problem
+			}
+		}
+		return ""
+	case reflect.Map:
+		from, ok1 := in.(map[string]any)
+		to, ok2 := out.(map[string]any)
+		if !ok1 || !ok2 {
+			return fmt.Sprintf("%v as a map is %v", in, out)
+		}
+		maps.DeleteFunc(from, func(_ string, v any) bool { return v == nil }) // W-6
+		for key, v := range from {
+			if problem := carried(typ.Elem(), v, to[key]); problem != "" {
+				return problem
+			}
+		}
+		if len(from) != len(to) {
+			return fmt.Sprintf("%v as a map is %v", in, out)
+		}
+		return ""
+	case reflect.String:
+		if in == nil && out == "" || in == "" && out == nil {
+			return "" // an empty text is none
+		}
+	}
+	if in != out {
+		return fmt.Sprintf("%v as a %s is %v", in, typ, out)
+	}
+	return ""
+}
+
 func FuzzDecode(z *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"name":"p","stages":[{"name":"s","actions":[{"runOrder":1.0,"configuration":{"a":"b"}}]}]}`, `{"name":null}`,
@@ -178,6 +254,13 @@ func FuzzDecode(z *testing.F) {
 		text := codepipeline.Shapes.Marshal(nil, &p)
 		if !json.Valid(text) {
 			t.Fatalf("wrote what is not JSON: %q", text)
+		}
+		var in, out any
+		if err := errors.Join(json.Unmarshal(data, &in), json.Unmarshal(text, &out)); err != nil {
+			t.Fatal(err)
+		}
+		if problem := carried(reflect.TypeOf(p), in, out); problem != "" {
+			t.Fatalf("%s\nis read as %s: %s", data, text, problem)
 		}
 		var again codepipeline.PipelineDeclaration
 		if err := codepipeline.Shapes.Unmarshal(text, &again); fault.Code(err) == "SerializationException" {
