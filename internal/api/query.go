@@ -113,9 +113,17 @@ func (d *formDecoder) value(p *plan, v reflect.Value, n *node, report bool) (bad
 	return d.scalar(p, v, n.value, c)
 }
 
-func (d *formDecoder) scalar(p *plan, v reflect.Value, text string, c *checker) (bad bool, err error) {
+// checkText refuses what neither XML nor PostgreSQL can hold.
+func checkText(text string) error {
 	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
-		return false, malformed("A parameter is not valid UTF-8 or contains the character U+0000")
+		return malformed("A parameter is not valid UTF-8 or contains the character U+0000")
+	}
+	return nil
+}
+
+func (d *formDecoder) scalar(p *plan, v reflect.Value, text string, c *checker) (bad bool, err error) {
+	if err := checkText(text); err != nil {
+		return false, err
 	}
 	switch p.Kind {
 	case String:
@@ -172,7 +180,7 @@ func numbered(n *node) ([]*node, error) {
 	var all []place
 	for name, child := range n.children {
 		i, err := strconv.Atoi(name)
-		if err != nil || i < 1 {
+		if err != nil || i < 1 || name != strconv.Itoa(i) { // 01 would be a second 1
 			return nil, malformed("Start of list found where not expected")
 		}
 		all = append(all, place{i, child})
@@ -223,8 +231,11 @@ func (d *formDecoder) mapping(p *plan, v reflect.Value, n *node) error {
 	keyName, valueName := p.entryNames()
 	for _, e := range entries {
 		k, val := e.children[keyName], e.children[valueName]
-		if k == nil || val == nil {
+		if k == nil || val == nil || !k.set {
 			return malformed("A map entry needs a key and a value")
+		}
+		if err := checkText(k.value); err != nil {
+			return err
 		}
 		mark := d.pushKey(k.value)
 		ev := reflect.New(p.elem.typ).Elem()
