@@ -75,21 +75,87 @@ func TestPathIsBounded(t *testing.T) {
 	}
 }
 
-// S-250: no path and no document panics.
+// turn is one step down into a document: a member of an object, or an element of an array.
+type turn struct {
+	name          string
+	index, length int // of arrays, whose length is not 0
+}
+
+// everywhere visits each value of a document with the way to it.
+func everywhere(way []turn, v any, visit func(way []turn, v any)) {
+	visit(way, v)
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			everywhere(append(way, turn{name: name}), member, visit)
+		}
+	case []any:
+		for i, element := range v {
+			everywhere(append(way, turn{index: i, length: len(v)}), element, visit)
+		}
+	}
+}
+
+// leads says whether a path is one for a way.
+func leads(p jsonPath, way []turn) bool {
+	return slices.EqualFunc(p, way, func(s pathStep, t turn) bool {
+		switch {
+		case s.kind == stepAll:
+			return true
+		case t.length == 0:
+			return s.kind == stepName && s.name == t.name
+		}
+		return s.kind == stepIndex && (s.index == t.index || s.index == t.index-t.length)
+	})
+}
+
+// S-250: no path and no document panics; a path selects what it is one for, and each value has a
+// path that selects it alone.
 func FuzzPath(f *testing.F) {
 	for _, path := range []string{"$.ref", "$['a'][0]", "$[*].x[-1]", "..", "$[", "$['", "\xff"} {
-		f.Add(path, `{"ref":["a",{"x":[1]}]}`)
+		f.Add(path, `{"ref":["a",{"x":[1]}],"a":[null,{"*":"é"}]}`)
 	}
-	f.Fuzz(func(_ *testing.T, path, text string) {
-		p, err := parsePath(path)
-		if err != nil {
+	f.Fuzz(func(t *testing.T, path, text string) {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		var doc any
+		if len(text) > 2000 || d.Decode(&doc) != nil {
 			return
 		}
-		var doc any
-		_ = json.Unmarshal([]byte(text), &doc)
-		for _, v := range p.find(doc) {
-			scalar(v)
+		said := func(list []any) (out []string) {
+			for _, v := range list {
+				out = append(out, fmt.Sprint(v))
+			}
+			slices.Sort(out)
+			return out
 		}
-		_ = fmt.Sprint(p)
+		asked, err := parsePath(path)
+		var want []any
+		everywhere(nil, doc, func(way []turn, v any) {
+			if leads(asked, way) {
+				want = append(want, v)
+			}
+			own := "$"
+			for _, step := range way {
+				quote := "'"
+				switch {
+				case step.length > 0:
+					own += fmt.Sprintf("[%d]", step.index)
+					continue
+				case strings.Contains(step.name, "'"):
+					quote = `"`
+				}
+				if strings.ContainsAny(step.name, `\`+quote) {
+					return // no path has such a name
+				}
+				own += "[" + quote + step.name + quote + "]"
+			}
+			if p, err := parsePath(own); err != nil || !leads(p, way) || !slices.Equal(said(p.find(doc)), said([]any{v})) {
+				t.Fatalf("%q in %s: %v, not %v: %v", own, text, p.find(doc), v, err)
+			}
+		})
+		if got := asked.find(doc); err == nil && !slices.Equal(said(got), said(want)) {
+			t.Fatalf("%q in %s: %v, not %v", path, text, got, want)
+		}
 	})
 }
