@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -235,20 +237,67 @@ func TestLiteralHash(t *testing.T) {
 	}
 }
 
-// FuzzChunked: whatever arrives, the reader ends, yields at most the declared length and
-// either fails or yields exactly it.
-func FuzzChunked(f *testing.F) {
-	for _, s := range []string{"5\r\nhello\r\n0\r\n\r\n", "0\r\nx-amz-checksum-crc32:a\r\n\r\n", "5;chunk-signature=" + hex.EncodeToString(make([]byte, 32)) + "\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "\r\n", "0\r\n"} {
-		f.Add(s, int64(5))
+// chunk is the head of an unsigned chunk; what follows a semicolon says nothing.
+var chunk = regexp.MustCompile(`\A([0-9a-fA-F]+)(;[^\n]*)?\r\n`)
+
+// unchunked is the framing of an unsigned stream read at once, as the guide has it: chunks of some
+// size, one of size 0, the one trailer that may be declared, and an empty line.
+func unchunked(body string, trailer bool) (data string, ok bool) {
+	for {
+		head := chunk.FindStringSubmatch(body)
+		if head == nil || len(head[0]) > 256 {
+			return "", false
+		}
+		n, err := strconv.ParseUint(head[1], 16, 32)
+		if body = body[len(head[0]):]; err != nil || n+2 > uint64(len(body)) && n > 0 {
+			return "", false
+		}
+		if n == 0 {
+			break
+		}
+		if data += body[:n]; body[n:n+2] != "\r\n" {
+			return "", false
+		}
+		body = body[n+2:]
 	}
-	f.Fuzz(func(t *testing.T, body string, length int64) {
-		b, err := streamed(t, fmt.Sprint(length), "x-amz-checksum-crc32", body)
+	if !trailer {
+		return data, body == "\r\n"
+	}
+	line, rest, _ := strings.Cut(body, "\r\n")
+	name, _, found := strings.Cut(line, ":")
+	return data, found && strings.EqualFold(strings.TrimSpace(name), "x-amz-checksum-crc32") && !strings.Contains(line, "\n") && len(line) <= 4094 && rest == "\r\n"
+}
+
+// FuzzChunked: whatever arrives, the reader ends and yields at most the declared length; what it
+// takes is what the framing read at once gives, and it takes all that is right. How the bytes
+// arrive makes no difference.
+func FuzzChunked(f *testing.F) {
+	for _, s := range []string{"5\r\nhello\r\n0\r\n\r\n", "0\r\nx-amz-checksum-crc32:a\r\n\r\n", "5;chunk-signature=" + hex.EncodeToString(make([]byte, 32)) + "\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "\r\n", "0\r\n",
+		"3;a=b\r\nhel\r\n02\r\nlo\r\n00\r\n X-Amz-Checksum-Crc32 : b \r\n\r\n"} {
+		f.Add(s, int64(5), false)
+		f.Add(s, int64(5), true)
+	}
+	f.Fuzz(func(t *testing.T, body string, length int64, trailer bool) {
+		declared := ""
+		if trailer {
+			declared = "x-amz-checksum-crc32"
+		}
+		b, err := streamed(t, fmt.Sprint(length), declared, body)
 		if err != nil {
 			return
 		}
 		got, err := io.ReadAll(b)
-		if int64(len(got)) > length || err == nil && int64(len(got)) != length {
-			t.Fatalf("%d bytes of %d, %v", len(got), length, err)
+		want, ok := unchunked(body, trailer)
+		if ok = ok && int64(len(want)) == length; (err == nil) != ok || ok && string(got) != want || int64(len(got)) > length {
+			t.Fatalf("%q of %d: %q, %v; at once %q, %v", body, length, got, err, want, ok)
+		}
+		slow, err2 := streamed(t, fmt.Sprint(length), declared, body)
+		if err2 != nil {
+			t.Fatal(err2)
+		}
+		again, err2 := io.ReadAll(iotest.OneByteReader(slow))
+		if fmt.Sprint(err) != fmt.Sprint(err2) || string(again) != string(got) {
+			t.Fatalf("%q: %q, %v, and byte by byte %q, %v", body, got, err, again, err2)
 		}
 	})
 }
