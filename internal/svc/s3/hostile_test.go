@@ -57,6 +57,8 @@ func TestHostileDocuments(t *testing.T) {
 		"unknown entity": `<%s>&lol;</%s>`, "not closed": `<%s><a>`, "crossed": `<%s><a><b></a></b></%s>`, "two roots": `<%s/><%s/>`,
 		"other root": `<Other/>`, "text": `hello`, "deep": `<%s>` + strings.Repeat("<a>", 50_000) + strings.Repeat("</a>", 50_000) + `</%s>`,
 		"not UTF-8": "<%s>\xff</%s>", "NUL": "<%s>\x00</%s>", "stylesheet": `<?xml-stylesheet href="x"?><%s/>`, "trailing": `<%s/>junk`,
+		"declaration at the end": `<%s/><?xml version="1.0"?>`, "declaration within": `<%s><?xml version="1.0"?></%s>`, "two declarations": `<?xml version="1.0"?><?xml version="1.0"?><%s/>`,
+		"comment before the declaration": `<!-- x --><?xml version="1.0"?><%s/>`, "an attribute twice": `<%s a="1" a="2"/>`,
 	}
 	for target, root := range map[string]string{
 		"PUT /xml?versioning": "VersioningConfiguration", "PUT /xml?tagging": "Tagging", "PUT /xml/k?tagging": "Tagging", "POST /xml?delete": "Delete",
@@ -86,7 +88,7 @@ func TestHostileHeaders(t *testing.T) {
 	for _, test := range [][]string{
 		{"X-Amz-Meta-A", strings.Repeat("x", 2049), "MetadataTooLarge"},
 		{"X-Amz-Meta-" + strings.Repeat("a", 2049), "x", "MetadataTooLarge"},
-		{"X-Amz-Tagging", "a=1&a=2", "InvalidTag"}, {"X-Amz-Tagging", "%zz=1", "InvalidArgument"}, {"X-Amz-Tagging", strings.Repeat("a=1&", 11) + "z", "BadRequest"},
+		{"X-Amz-Tagging", "a=1&a=2", "InvalidTag"}, {"X-Amz-Tagging", "a=%00", "InvalidTag"}, {"X-Amz-Tagging", "%zz=1", "InvalidArgument"}, {"X-Amz-Tagging", strings.Repeat("a=1&", 11) + "z", "BadRequest"},
 		{"X-Amz-Acl", "root", "InvalidArgument"}, {"X-Amz-Grant-Read", "id=x", "NotImplemented"},
 		{"X-Amz-Storage-Class", "HOT", "InvalidStorageClass"}, {"X-Amz-Server-Side-Encryption", "rot13", "InvalidEncryptionAlgorithmError"},
 		{"X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256", "NotImplemented"},

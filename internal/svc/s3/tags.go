@@ -35,11 +35,11 @@ func readTags(list []tagElement, max int) ([]store.Tag, error) {
 	seen := map[string]bool{}
 	for _, t := range list {
 		switch {
-		case t.Key == "" || len(utf16.Encode([]rune(t.Key))) > 128:
+		case t.Key == "" || strings.Contains(t.Key, "\x00") || len(utf16.Encode([]rune(t.Key))) > 128:
 			return nil, invalidTag("The TagKey you have provided is invalid")
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
 			return nil, invalidTag("System tags cannot be added/updated by requester")
-		case len(utf16.Encode([]rune(t.Value))) > 256:
+		case strings.Contains(t.Value, "\x00") || len(utf16.Encode([]rune(t.Value))) > 256:
 			return nil, invalidTag("The TagValue you have provided is invalid")
 		case seen[t.Key]:
 			return nil, invalidTag("Cannot provide multiple Tags with the same key")

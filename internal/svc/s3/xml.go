@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,8 +90,8 @@ func (c *call) readXML(limit int64, root string, v any) (bool, error) {
 	return true, nil
 }
 
-// checkXML refuses what is no plain document with the root element: text that is not well
-// formed or not UTF-8, document types (and with them entities), and deep nesting.
+// checkXML refuses what is no plain document with the root element, also where encoding/xml would
+// let it pass, for documents are given back as they came: text that is not well formed or not UTF-8, document types (and with them entities), and deep nesting.
 func checkXML(text []byte, root string) error {
 	if !utf8.Valid(text) {
 		return malformedXML()
@@ -98,6 +99,7 @@ func checkXML(text []byte, root string) error {
 	d := xml.NewDecoder(bytes.NewReader(text))
 	depth, roots := 0, 0
 	for {
+		at := d.InputOffset()
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
 			break
@@ -115,6 +117,11 @@ func checkXML(text []byte, root string) error {
 			if depth++; depth > maxXMLDepth {
 				return malformedXML()
 			}
+			for i, a := range t.Attr {
+				if slices.ContainsFunc(t.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
+					return malformedXML()
+				}
+			}
 		case xml.EndElement:
 			if depth--; depth < 0 {
 				return malformedXML()
@@ -126,7 +133,7 @@ func checkXML(text []byte, root string) error {
 		case xml.Directive:
 			return malformedXML()
 		case xml.ProcInst:
-			if t.Target != "xml" {
+			if t.Target != "xml" || len(bytes.TrimSpace(text[:at])) > 0 {
 				return malformedXML()
 			}
 		}
