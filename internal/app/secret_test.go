@@ -2,15 +2,18 @@ package app
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"penstock/internal/api"
+	"penstock/internal/store/storetest"
 )
 
 // looks are the forms in which a secret can stand in a text.
@@ -169,6 +173,62 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 }
 
+// S-38, S-252, N-14, N-17, N-18: no file of PostgreSQL has a secret of any kind, neither its tables
+// nor its log of writes, and no row of any table, which might be compressed there.
+func TestSecretsAreNowhereInPostgres(t *testing.T) {
+	t.Parallel()
+	database, _ := storetest.RestartablePostgres(t)
+	n := newTenant(t, loggingOn(t, "us-east-1", database, slog.New(slog.DiscardHandler)), "000000000000", "tenant")
+	n.furnish()
+	n.approving("p")
+	n.waiting("p")
+	at, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(where string, text []byte) {
+		for kind, secret := range n.secrets {
+			if as := found(text, secret); as != "" {
+				i := bytes.Index(text, []byte(as))
+				t.Errorf("%s has the %s, as …%q", where, kind, text[max(0, i-100):i+len(as)])
+			}
+		}
+	}
+	look("a row", []byte(strings.Join(storetest.Rows(t, database), "\n")))
+	db, err := sql.Open("pgx", database)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "CHECKPOINT")
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, writes := false, false
+	root := filepath.Join(at.Query().Get("host"), "data")
+	if err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // PostgreSQL removes files while it runs
+			}
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		name, err2 := filepath.Rel(root, path)
+		plain := bytes.Contains(text, []byte(inner))
+		tables, writes = tables || plain && strings.HasPrefix(name, "base"), writes || plain && strings.HasPrefix(name, "pg_wal")
+		look("the file "+name, text)
+		return errors.Join(err, err2)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !tables || !writes || len(n.secrets) < 18 {
+		t.Errorf("what is no secret is in its tables %v, in its log of writes %v; %d secrets", tables, writes, len(n.secrets))
+	}
+}
+
 // eachLeaf visits every value in a document that has no others in it; set puts another there.
 func eachLeaf(v any, visit func(set func(any), was any)) {
 	at := func(e any, set func(any)) {
@@ -194,7 +254,8 @@ func eachLeaf(v any, visit func(set func(any), was any)) {
 // crashing is set, to the file for what it knows, for the process that is to be ended by a dump.
 const crashing = "PENSTOCK_TEST_CRASHES"
 
-// A server that is ended by a signal, with all its stacks written, tells none of its secrets.
+// A server that is ended by a signal or by a panic, with all its stacks written, tells none of its
+// secrets.
 func TestCrashDump(t *testing.T) {
 	t.Parallel()
 	if file := os.Getenv(crashing); file != "" {
@@ -210,9 +271,23 @@ func TestCrashDump(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-t.Context().Done() // until the signal
+		end := make(chan os.Signal, 1)
+		signal.Notify(end, syscall.SIGUSR1)
+		<-end // SIGQUIT ends it without
+		go func() { panic("as a mistake would") }()
+		<-t.Context().Done()
 		return
 	}
+	for name, end := range map[string]syscall.Signal{"signal": syscall.SIGQUIT, "panic": syscall.SIGUSR1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crash(t, end)
+		})
+	}
+}
+
+// crash has a process of its own crash at a signal, and looks at what it said.
+func crash(t *testing.T, end syscall.Signal) {
 	file := filepath.Join(t.TempDir(), "secrets")
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashDump$", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), crashing+"="+file, "GOTRACEBACK=all", "TMPDIR="+t.TempDir())
@@ -235,11 +310,11 @@ func TestCrashDump(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+	if err := cmd.Process.Signal(end); err != nil {
 		t.Fatal(err)
 	}
 	<-ended
-	if !strings.Contains(out.String(), "goroutine ") || len(secrets) < 18 {
+	if strings.Count(out.String(), "\ngoroutine ") < 10 || len(secrets) < 18 {
 		t.Fatalf("%d secrets, and no dump: %.2000s", len(secrets), out.String())
 	}
 	for kind, secret := range secrets {

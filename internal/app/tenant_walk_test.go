@@ -24,8 +24,14 @@ func logging(t *testing.T, log *slog.Logger) *App {
 // regional is logging in a Region.
 func regional(t *testing.T, region string, log *slog.Logger) *App {
 	t.Helper()
+	return loggingOn(t, region, "", log)
+}
+
+// loggingOn is logging in a Region and on a database; an empty one is SQLite.
+func loggingOn(t *testing.T, region, database string, log *slog.Logger) *App {
+	t.Helper()
 	cfg := Default()
-	cfg.Data, cfg.Listen, cfg.Region, cfg.Log = t.TempDir(), "127.0.0.1:0", region, log
+	cfg.Data, cfg.Listen, cfg.Region, cfg.Database, cfg.Log = t.TempDir(), "127.0.0.1:0", region, database, log
 	cfg.SMTP, cfg.SMTPFrom = "smtp://u:s3cret%26smtp%2F0a1b2c3d4e5f@127.0.0.1:1", "penstock@example.org"
 	a, err := Start(t.Context(), cfg)
 	if err != nil {
