@@ -194,6 +194,7 @@ func (s *Snapshot) run(runs []types.ActionExecutionDetail, parallel bool) {
 			}
 			a.ID, a.Execution, a.Status = aws.ToString(r.ActionExecutionId), aws.ToString(r.PipelineExecutionId), string(r.Status)
 			a.Started, a.Updated = r.StartTime, r.LastUpdateTime
+			a.told(r.Input)
 			if r.Output == nil || r.Output.ExecutionResult == nil {
 				continue
 			}
@@ -202,10 +203,6 @@ func (s *Snapshot) run(runs []types.ActionExecutionDetail, parallel bool) {
 			a.Error = failure(result.ErrorDetails)
 			if parallel && a.Category == "Approval" && a.Status == StatusInProgress {
 				a.Token = a.External // S-149
-			}
-			if in := r.Input; in != nil && a.Category == "Approval" {
-				a.Comment = cmp.Or(in.ResolvedConfiguration["CustomData"], a.Comment)
-				a.Link = cmp.Or(in.ResolvedConfiguration["ExternalEntityLink"], a.Link)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline"
@@ -93,13 +94,13 @@ func passed(actions []Action) string {
 func (c *Client) State(ctx context.Context, name string) (*Snapshot, error) {
 	var state *codepipeline.GetPipelineStateOutput
 	var definition *types.PipelineDeclaration
-	g, ctx := errgroup.WithContext(ctx)
+	g, both := errgroup.WithContext(ctx) // which is over when both have ended
 	g.Go(func() (err error) {
-		state, err = c.Pipelines.GetPipelineState(ctx, &codepipeline.GetPipelineStateInput{Name: &name})
+		state, err = c.Pipelines.GetPipelineState(both, &codepipeline.GetPipelineStateInput{Name: &name})
 		return err
 	})
 	g.Go(func() (err error) {
-		definition, err = c.Definition(ctx, name, 0)
+		definition, err = c.Definition(both, name, 0)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -124,7 +125,38 @@ func (c *Client) State(ctx context.Context, name string) (*Snapshot, error) {
 			}
 		}
 	}
-	return s, nil
+	return s, c.words(ctx, s)
+}
+
+// words puts the values of variables into what pending approvals say. The state knows only the
+// definition; what an action was told is in its run (S-229).
+func (c *Client) words(ctx context.Context, s *Snapshot) error {
+	for _, p := range s.Pending() {
+		if !strings.Contains(p.Comment+p.Link, "#{") {
+			continue
+		}
+		runs, err := c.runs(ctx, s.Pipeline, p.Execution)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			st := s.stage(aws.ToString(r.StageName))
+			for i := range st.Actions {
+				if a := &st.Actions[i]; a.Token != "" && a.ID == aws.ToString(r.ActionExecutionId) {
+					a.told(r.Input)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// told takes over what an approval was told, with the values of its variables.
+func (a *Action) told(in *types.ActionExecutionInput) {
+	if in != nil && a.Category == "Approval" {
+		a.Comment = cmp.Or(in.ResolvedConfiguration["CustomData"], a.Comment)
+		a.Link = cmp.Or(in.ResolvedConfiguration["ExternalEntityLink"], a.Link)
+	}
 }
 
 // show takes over the last execution of a stage and its actions' last runs.
