@@ -28,6 +28,9 @@ func (st Style) Lines(s *Snapshot, now time.Time, width int, hint string) []stri
 				add(span{text: "        " + Clean(a.Error), colour: red})
 			}
 		}
+		for _, c := range stage.Conditions {
+			add(st.conditionLine(c)...)
+		}
 	}
 	for _, p := range s.Pending() {
 		add(st.approval(s, p, hint)...)
@@ -115,7 +118,10 @@ func (st Style) actionLine(a Action, now time.Time, names int) line {
 	l := line{{text: "      " + sign + " ", colour: colour}, name, {text: "  " + pad(Clean(a.Provider), 10), colour: dim},
 		{text: "  " + strings.Repeat(" ", max(0, 6-len(took))) + took, colour: dim}}
 	if a.Summary != "" {
-		l = append(l, span{text: "  " + Clean(a.Summary)})
+		return append(l, span{text: "  " + Clean(a.Summary)})
+	}
+	for i := len(l) - 1; took == "" && i >= 2; i-- { // nothing stands behind the provider
+		l[i].text = strings.TrimRight(l[i].text, " ")
 	}
 	return l
 }
@@ -151,6 +157,8 @@ func (c Change) Line() string {
 	switch {
 	case c.Action != "":
 		b.WriteString(" " + Clean(c.Stage+"/"+c.Action))
+	case c.Condition != "":
+		b.WriteString(" " + Clean(c.Stage) + " " + c.Condition + " condition")
 	case c.Stage != "":
 		b.WriteString(" " + Clean(c.Stage))
 	}

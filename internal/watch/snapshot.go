@@ -32,9 +32,11 @@ type Stage struct {
 	Execution string   `json:"execution,omitempty"`
 	Waiting   []string `json:"waiting,omitempty"`
 	// Disabled says that the transition into the stage is closed.
-	Disabled bool     `json:"disabled,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
-	Actions  []Action `json:"actions"`
+	Disabled bool   `json:"disabled,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Conditions are those that were evaluated for Execution, in the order of the evaluation.
+	Conditions []Condition `json:"conditions,omitempty"`
+	Actions    []Action    `json:"actions"`
 }
 
 // Action is an action with its last run; Status is "" while there is none.
@@ -110,14 +112,15 @@ func (s *Snapshot) Building() *Action {
 	return found
 }
 
-// Change is news between two snapshots. Stage and Action are empty where it concerns the
-// whole.
+// Change is news between two snapshots. Stage, Action and Condition are empty where it concerns
+// the whole.
 type Change struct {
 	Time      time.Time `json:"time"`
 	Pipeline  string    `json:"pipeline"`
 	Execution string    `json:"execution"`
 	Stage     string    `json:"stage,omitempty"`
 	Action    string    `json:"action,omitempty"`
+	Condition string    `json:"condition,omitempty"`
 	Status    string    `json:"status"`
 	Summary   string    `json:"summary,omitempty"`
 	Error     string    `json:"error,omitempty"`
@@ -125,8 +128,8 @@ type Change struct {
 	Approve bool `json:"approve,omitempty"`
 }
 
-// Changes gives what is new in next, in the order of the pipeline: actions, then their
-// stage, and the execution last. The first snapshot is compared with an empty one.
+// Changes gives what is new in next, in the order of the pipeline: actions, conditions, then
+// their stage, and the execution last. The first snapshot is compared with an empty one.
 func Changes(last, next *Snapshot, now time.Time) []Change {
 	var list []Change
 	add := func(c Change) {
@@ -148,6 +151,11 @@ func Changes(last, next *Snapshot, now time.Time) []Change {
 			approve := a.Status == StatusInProgress && a.Token != ""
 			if a.Status != "" && (a.Status != o.Status || a.ID != o.ID || approve && o.Token != a.Token) {
 				add(Change{Stage: s.Name, Action: a.Name, Execution: a.Execution, Status: a.Status, Summary: a.Summary, Error: a.Error, Approve: approve})
+			}
+		}
+		for _, c := range s.Conditions {
+			if s.Execution != old.Execution || c.Status != old.condition(c.Name).Status {
+				add(Change{Stage: s.Name, Condition: c.Name, Execution: s.Execution, Status: c.Status, Summary: c.Summary})
 			}
 		}
 		if entered && s.Status != StatusInProgress && s.Status != StatusWaiting && s.Status != "" {

@@ -30,6 +30,7 @@ func (s *Snapshot) place(state *codepipeline.GetPipelineStateOutput, parallel bo
 			if l := now.LatestExecution; l != nil && aws.ToString(l.PipelineExecutionId) == s.Execution {
 				st.Status = string(l.Status)
 				st.tokens(now)
+				st.judge(now)
 			}
 		}
 		if st.Status == "" {
@@ -122,6 +123,7 @@ func (c *Client) State(ctx context.Context, name string) (*Snapshot, error) {
 			if aws.ToString(now.StageName) == st.Name {
 				st.gate(now)
 				st.show(now)
+				st.judge(now)
 			}
 		}
 	}

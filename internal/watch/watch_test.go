@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -84,9 +85,70 @@ func TestLines(t *testing.T) {
   ? Approval  1m6s  in front: 99999999
       ? Ship        Manual        1m6s
   · Deploy  transition disabled: not now
-      · Publish     S3                
+      · Publish     S3
   Approval/Ship waits for a decision: Well?  penstock approve hello Approval/Ship`
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// S-207, S-219: why a stage does not begin, or has failed with none of its actions, is to be seen.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	state := func(status types.ConditionExecutionStatus, summary string, rule types.RuleExecutionStatus) types.StageState {
+		return types.StageState{StageName: new("Deploy"), BeforeEntryConditionState: &types.StageConditionState{
+			LatestExecution: &types.StageConditionsExecution{Status: status, Summary: &summary},
+			ConditionStates: []types.ConditionState{{RuleStates: []types.RuleState{
+				{RuleName: new("Hours"), LatestExecution: &types.RuleExecution{Status: types.RuleExecutionStatusSucceeded}},
+				{RuleName: new("Gate"), LatestExecution: &types.RuleExecution{Status: rule}}}}}},
+			// of an execution before
+			OnSuccessConditionState: &types.StageConditionState{LatestExecution: &types.StageConditionsExecution{Status: types.ConditionExecutionStatusSucceeded}},
+			OnFailureConditionState: &types.StageConditionState{LatestExecution: &types.StageConditionsExecution{Status: types.ConditionExecutionStatusFailed}}}
+	}
+	at := func(stage string, now types.StageState) *Snapshot {
+		s := &Snapshot{Pipeline: "hello", Execution: "1a2b3c4d-0000", Status: stage, Stages: []Stage{
+			{Name: "Deploy", Status: stage, Execution: "1a2b3c4d-0000", Actions: []Action{{Name: "Publish", Provider: "S3"}}}}}
+		s.Stages[0].judge(now)
+		return s
+	}
+	drawn := func(s *Snapshot) string {
+		return strings.Join(Style{Unicode: true}.Lines(s, began, 0, ""), "\n")
+	}
+	first := at(StatusInProgress, state(types.ConditionExecutionStatusInProgress, "", types.RuleExecutionStatusInProgress))
+	want := `hello  1a2b3c4d  ● InProgress
+  ● Deploy
+      · Publish   S3
+      ● entry condition  waits for Gate`
+	if diff := cmp.Diff(want, drawn(first)); diff != "" {
+		t.Error(diff)
+	}
+	second := at("Failed", state(types.ConditionExecutionStatusFailed, "The rule 'Gate' failed: no", types.RuleExecutionStatusFailed))
+	want = `hello  1a2b3c4d  ✗ Failed
+  ✗ Deploy
+      · Publish   S3
+      ✗ entry condition  The rule 'Gate' failed: no`
+	if diff := cmp.Diff(want, drawn(second)); diff != "" {
+		t.Error(diff)
+	}
+	third := at(StatusSucceeded, state(types.ConditionExecutionStatusOverridden, "Overridden by me", types.RuleExecutionStatusAbandoned))
+	third.Stages[0].Conditions, third.Stages[0].Actions[0].Status = nil, StatusSucceeded
+	third.Stages[0].judge(state(types.ConditionExecutionStatusOverridden, "Overridden by me", types.RuleExecutionStatusAbandoned))
+	want = `hello  1a2b3c4d  ✓ Succeeded
+  ✓ Deploy
+      ✓ Publish   S3
+      ■ entry condition  Overridden by me
+      ✓ success condition`
+	if diff := cmp.Diff(want, drawn(third)); diff != "" {
+		t.Error(diff)
+	}
+	var lines []string
+	for _, c := range Changes(first, second, began) {
+		lines = append(lines, c.Line()[len("03:04:05.000 hello "):])
+	}
+	want = `1a2b3c4d Deploy entry condition Failed: The rule 'Gate' failed: no
+1a2b3c4d Deploy Failed
+1a2b3c4d Failed`
+	if diff := cmp.Diff(want, strings.Join(lines, "\n")); diff != "" {
 		t.Error(diff)
 	}
 }
