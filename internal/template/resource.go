@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	"AWS::ECS::Service":                  {"ServiceName", 255, "", map[string]string{"Name": "${N}"}},
 	"AWS::ECR::Repository":               {"RepositoryName", 256, "${N}", map[string]string{"Arn": "arn:${P}:ecr:${R}:${A}:repository/${N}", "RepositoryUri": "${A}.dkr.ecr.${R}.amazonaws.com/${N}"}},
 	"AWS::StepFunctions::StateMachine":   {"StateMachineName", 80, "arn:${P}:states:${R}:${A}:stateMachine:${N}", map[string]string{"Arn": "arn:${P}:states:${R}:${A}:stateMachine:${N}", "Name": "${N}"}},
+	"AWS::CloudWatch::Alarm":             {"AlarmName", 255, "${N}", map[string]string{"Arn": "arn:${P}:cloudwatch:${R}:${A}:alarm:${N}"}},
 	"AWS::Logs::LogGroup":                {"LogGroupName", 512, "${N}", map[string]string{"Arn": "arn:${P}:logs:${R}:${A}:log-group:${N}:*"}},
 	"AWS::SSM::Parameter":                {"Name", 2048, "${N}", nil},
 	"AWS::Events::Rule":                  {"Name", 64, "${N}", map[string]string{"Arn": "arn:${P}:events:${R}:${A}:rule/${N}"}},
@@ -100,7 +101,7 @@ func (t *Template) parameter(n *Node, name string, p *Node) *Node {
 	}
 	if allowed := p.Get("AllowedValues"); ok && allowed != nil && allowed.Kind == List {
 		if !slices.ContainsFunc(allowed.Items, func(a *Node) bool { return a.Text == v }) {
-			t.fail(n, "the parameter %s is %q, which is not one of its AllowedValues", name, v)
+			t.fail(n, "the parameter %s is %q; its AllowedValues are %s", name, v, several(allowed.Items))
 		}
 	}
 	t.spend(n, len(v))
@@ -112,6 +113,19 @@ func (t *Template) parameter(n *Node, name string, p *Node) *Node {
 		return t.texts(n, list)
 	}
 	return n.text(v)
+}
+
+// several names what there is to choose from, as far as a line may hold it.
+func several(nodes []*Node) string {
+	const most = 10
+	var texts []string
+	for _, n := range nodes[:min(len(nodes), most)] {
+		texts = append(texts, n.Text)
+	}
+	if len(nodes) > most {
+		texts = append(texts, "…")
+	}
+	return strings.Join(texts, ", ")
 }
 
 // attribute is Fn::GetAtt.
@@ -184,9 +198,12 @@ func (t *Template) name(n *Node, id string, r *Node, k kind) string {
 	}
 	if k.property != "" {
 		if given := r.Get("Properties").Get(k.property); given != nil {
+			path := t.path // the name is evaluated wherever it is asked for first, and with its resource
+			t.path = []string{"Resources", id, "Properties", k.property}
 			if v := t.Evaluate(given); v != nil && v.Scalar() {
 				p.text = v.Text
 			}
+			t.path = path
 		}
 	}
 	p.done = true

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -75,9 +76,14 @@ func Is(n *Node) bool {
 // New begins the evaluation of a document that is a template.
 func New(root *Node, in Inputs) *Template {
 	t := &Template{root: root, in: in, conditions: map[string]*progress{}, names: map[string]*progress{}, owner: map[string]string{}}
-	for name := range in.Parameters {
-		if root.Get("Parameters").Get(name) == nil {
-			t.errors = append(t.errors, root.fail("the template has no parameter %s", name))
+	declared := root.Get("Parameters")
+	for _, name := range slices.Sorted(maps.Keys(in.Parameters)) {
+		switch {
+		case declared.Get(name) != nil:
+		case declared == nil || len(declared.Keys) == 0:
+			t.errors = append(t.errors, root.fail("the template has no parameter %s, and no others", name))
+		default:
+			t.errors = append(t.errors, root.fail("the template has no parameter %s; it has %s", name, several(declared.Keys)))
 		}
 	}
 	return t

@@ -36,6 +36,7 @@ Resources:
   Repo: {Type: AWS::CodeCommit::Repository, Properties: {RepositoryName: app}}
   Project: {Type: AWS::CodeBuild::Project, Properties: {Name: build}}
   Topic: {Type: AWS::SNS::Topic}
+  Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {AlarmName: errors}}
   Link: {Type: AWS::CodeStarConnections::Connection}
   Loose: {Type: AWS::CodeStarConnections::Connection}
   Secret: {Type: AWS::SecretsManager::Secret}
@@ -57,7 +58,7 @@ func TestEvaluate(t *testing.T) {
 		"[a, !Ref AWS::NoValue]": `["a"]`, "{a: !Ref AWS::NoValue}": `{}`,
 		"!GetAtt MyRole.Arn": `"arn:aws:iam::111122223333:role/x/myrole"`, "!GetAtt Named.Arn": `"arn:aws:iam::111122223333:role/stack-role"`,
 		"{Fn::GetAtt: [MyRole, Arn]}": `"arn:aws:iam::111122223333:role/x/myrole"`, "!Ref Bucket": `"bucket"`, "!GetAtt Bucket.Arn": `"arn:aws:s3:::bucket"`,
-		"!GetAtt Repo.Name": `"app"`, "!Ref Project": `"build"`, "!Ref Topic": `"arn:aws:sns:eu-west-1:111122223333:topic"`, "!GetAtt Topic.TopicName": `"topic"`,
+		"!GetAtt Repo.Name": `"app"`, "!Ref Project": `"build"`, "!Ref Topic": `"arn:aws:sns:eu-west-1:111122223333:topic"`, "!Ref Alarm": `"errors"`, "!GetAtt Alarm.Arn": `"arn:aws:cloudwatch:eu-west-1:111122223333:alarm:errors"`, "!GetAtt Topic.TopicName": `"topic"`,
 		"!Ref Link": `"arn:link"`, "!GetAtt Secret.Id": `"id"`, "!GetAtt Setting.Value": `"given"`, "!ImportValue other-stack-out": `"export"`,
 		`!Sub "${AWS::Region}-${Bucket.Arn}-${!Kept}-${Default}"`: `"eu-west-1-arn:aws:s3:::bucket-${Kept}-7"`, `!Sub ["${a}${Given}", {a: !Ref Bucket}]`: `"bucketgiven"`,
 		`!Join ["-", [a, !Ref Default, 1]]`: `"a-7-1"`, `!Join [",", !Ref List]`: `"a,b,c"`, `!Split ["-", a-b]`: `["a","b"]`, `!Select [1, !Split ["-", a-b]]`: `"b"`, `!Select ["0", !Ref List]`: `"a"`,
@@ -105,7 +106,7 @@ func TestEvaluateRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"!Ref Missing":                    "the parameter Missing has no value and no default; give it with --parameter 'Missing=…'",
 		"!Ref Stored":                     "--parameter 'Stored=…'",
-		"!Ref Choice":                     "AllowedValues",
+		"!Ref Choice":                     `the parameter Choice is "x"; its AllowedValues are y`,
 		"!Ref Nobody":                     `no parameter and no resource "Nobody"`,
 		"!Ref Loose":                      "what Ref gives for Loose of type AWS::CodeStarConnections::Connection is known only to whoever made it; give it with --value 'Loose=…'",
 		"!GetAtt Loose.X":                 "--value 'Loose.X=…'",
@@ -181,4 +182,31 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// C-25: a value for a parameter that the template does not have is a slip, and named with those that it has.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	docs, err := template.Read("t.yaml", []byte("Parameters: {Env: {Type: String}, Branch: {Type: String}}\nResources: {X: {Type: Test}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	errors := template.New(docs[0], template.Inputs{Parameters: map[string]string{"Evn": "a", "Branhc": "b", "Env": "c"}}).Errors()
+	if len(errors) != 2 || errors[0].Message != "the template has no parameter Branhc; it has Env, Branch" || errors[1].Message != "the template has no parameter Evn; it has Env, Branch" {
+		t.Errorf("%v", errors)
+	}
+}
+
+// C-25: what is wrong with a name is told once, however often the name is asked for.
+func TestNameRefused(t *testing.T) {
+	t.Parallel()
+	docs, err := template.Read("t.yaml", []byte("Parameters: {Env: {Type: String}}\nResources: {X: {Type: AWS::CodePipeline::Pipeline, Properties: {Name: !Ref Env}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm := template.New(docs[0], template.Inputs{})
+	tm.Name(tm.Resources("AWS::CodePipeline::Pipeline")[0])
+	if errors := tm.Errors(); len(errors) != 1 || !strings.HasPrefix(errors[0].Message, "Resources.X.Properties.Name: the parameter Env has no value") {
+		t.Errorf("%v", errors)
+	}
 }
