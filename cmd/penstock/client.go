@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -62,6 +63,9 @@ func (c *client) config(dataGiven bool) (aws.Config, error) {
 			return aws.Config{}, err
 		}
 		return configFor(found), nil
+	}
+	if u, err := url.Parse(endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return aws.Config{}, fmt.Errorf("AWS_ENDPOINT_URL is %q: it is http://HOST:PORT or https://HOST; use eval \"$(penstock env)\"", endpoint)
 	}
 	key, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if key == "" || secret == "" {

@@ -27,13 +27,16 @@ func newHistory() *cobra.Command {
 	c := newClient(cmd)
 	limit := cmd.Flags().Int("limit", 20, "how many to list; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *limit < 0 {
+			return usageError{fmt.Errorf("--limit %d: it is a number of executions, or 0 for all", *limit)}
+		}
 		api, err := c.connect(cmd)
 		if err != nil {
 			return err
 		}
 		list := []past{}
 		pages := codepipeline.NewListPipelineExecutionsPaginator(api.Pipelines, &codepipeline.ListPipelineExecutionsInput{PipelineName: &args[0]})
-		for pages.HasMorePages() && (*limit <= 0 || len(list) < *limit) {
+		for pages.HasMorePages() && (*limit == 0 || len(list) < *limit) {
 			page, err := pages.NextPage(cmd.Context())
 			if err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,7 @@ Exit codes: 0 success; 1 what was asked for did not succeed; 2 the command line 
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(), newEnv(), newDemo(), newValidate(), newList(), newShow(), newStart(), newWatch(), newLogs(), newApprove(), newReject(),
 		newRetry(), newRollback(), newStop(), newTransition(), newConnection(), newExplain(), newApply(), newImport(), newExport(), newHistory(), newAudit(), newAgent(), newVersion())
@@ -87,17 +89,45 @@ Exit codes: 0 success; 1 what was asked for did not succeed; 2 the command line 
 	return root
 }
 
+// newHelp is cobra's help command, but for names that are none: those are wrong here as anywhere.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command", DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{unknown(found, rest[0])}
+			}
+			return found.Help()
+		},
+	}
+}
+
 // checkArgs makes a wrong number of arguments a wrong command line, here and below.
 func checkArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
+			err := check(cmd, args)
+			switch {
+			case err == nil:
+				return nil
+			case cmd.HasSubCommands() && len(args) > 0:
+				return usageError{unknown(cmd, args[0])}
 			}
-			return nil
+			return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
 		}
 	}
 	for _, sub := range c.Commands() {
 		checkArgs(sub)
 	}
+}
+
+// unknown says that a command has no such command, and which one may be meant.
+func unknown(c *cobra.Command, name string) error {
+	c.SuggestionsMinimumDistance = 2
+	text := fmt.Sprintf("unknown command %q for %q", name, c.CommandPath())
+	if like := c.SuggestionsFor(name); len(like) > 0 {
+		text += "; did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return fmt.Errorf("%s; %s --help lists the commands", text, c.CommandPath())
 }
