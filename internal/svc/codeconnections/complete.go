@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -52,6 +53,9 @@ func (f *face) CompleteConnection(ctx context.Context, in *api.CompleteConnectio
 		if template == "" {
 			return fault.New("ValidationException", "The GitUrl of a connection to %s must be given, with %s for the full name of the repository", done.ProviderType, repositoryPart)
 		}
+		if err := addressForm(template); err != nil {
+			return err
+		}
 		done.Status, done.GitURL, done.Username, done.Token = available, template, in.Username, store.Secret(in.Token)
 		done.HookSecret = cmp.Or(store.Secret(in.WebhookSecret), done.HookSecret, store.Secret(rand.Text()+rand.Text()))
 		return tx.PutConnection(ctx, done)
@@ -61,6 +65,20 @@ func (f *face) CompleteConnection(ctx context.Context, in *api.CompleteConnectio
 	}
 	return &api.CompleteConnectionOutput{ConnectionStatus: done.Status, GitUrl: done.GitURL, WebhookUrl: f.hookURL(done),
 		WebhookSecret: string(done.HookSecret)}, nil
+}
+
+// addressForm refuses addresses that no repository can be fetched from, before a release does (N-13).
+func addressForm(template string) error {
+	why := fetch.Form(strings.ReplaceAll(template, repositoryPart, "owner/name"))
+	if why == nil && !strings.Contains(template, repositoryPart) {
+		why = errors.New("it has no " + repositoryPart)
+	}
+	if why == nil {
+		return nil
+	}
+	// The URL itself is not repeated: there may be a password in it.
+	return fault.New("ValidationException", "The GitUrl cannot be used: %s. It is like https://git.example.org/%s.git or file:///folder/%s.git, where %s stands for the full name of a repository",
+		strings.TrimPrefix(why.Error(), fetch.ErrRefused.Error()+": "), repositoryPart, repositoryPart, repositoryPart)
 }
 
 var repositoryForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.~-]*(/[A-Za-z0-9_][A-Za-z0-9_.~-]*){0,20}$`)

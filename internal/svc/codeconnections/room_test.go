@@ -150,6 +150,33 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+// N-13: an address that nothing can be fetched from is refused when it is given, with the reason.
+func TestCompleteConnectionRefuses(t *testing.T) {
+	each(t, func(w *world) {
+		out, err := w.CreateConnection(w.ctx, &api.CreateConnectionInput{ConnectionName: "c", ProviderType: "GitHub"})
+		arn := must(w, out, err).ConnectionArn
+		for url, want := range map[string]string{
+			"ftp://git.example/{repository}":           "the scheme 'ftp' is none of https, http and file",
+			"git@git.example:{repository}.git":         "it is not a URL",
+			"https://{repository}":                     "",
+			"https:///{repository}":                    "the URL has no host",
+			"https://me:word@git.example/{repository}": "give them apart",
+			"https://git.example/one.git":              "it has no {repository}",
+			"file://{repository}":                      "file:///folder/repository",
+		} {
+			_, err := w.CompleteConnection(w.ctx, &api.CompleteConnectionInput{ConnectionArn: arn, GitUrl: url})
+			if want == "" {
+				must(w, 0, err)
+				continue
+			}
+			w.refused("ValidationException", err)
+			if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "It is like https://git.example.org/{repository}.git") {
+				w.Errorf("%s: %v", url, err)
+			}
+		}
+	})
+}
+
 // N-13, P-6: hosts, which a connection uses and whose address it takes.
 func TestHosts(t *testing.T) {
 	each(t, func(w *world) {

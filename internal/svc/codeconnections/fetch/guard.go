@@ -65,23 +65,41 @@ func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
 
-// judge says whether a URL may be fetched.
-func (g guard) judge(ctx context.Context, text string) (place, error) {
+// Form says what of a URL is refused whatever the operator allows and names lead to.
+func Form(text string) error {
+	_, err := form(text)
+	return err
+}
+
+func form(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > 2000 || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return place{}, refused("it is not a URL")
+		return nil, refused("it is not a URL")
 	}
 	switch {
 	case u.User != nil:
-		return place{}, refused("the URL has a user or password in it; give them apart")
+		return nil, refused("the URL has a user or password in it; give them apart")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return place{}, refused("the URL has a query")
+		return nil, refused("the URL has a query")
+	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path)):
+		return nil, refused("the URL is not like file:///folder/repository")
+	case u.Scheme == "file":
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, refused("the scheme '%s' is none of https, http and file", u.Scheme)
+	case u.Hostname() == "":
+		return nil, refused("the URL has no host")
+	}
+	return u, nil
+}
+
+// judge says whether a URL may be fetched.
+func (g guard) judge(ctx context.Context, text string) (place, error) {
+	u, err := form(text)
+	switch {
+	case err != nil:
+		return place{}, err
 	case u.Scheme == "file":
 		return g.judgeFile(u)
-	case u.Scheme != "https" && u.Scheme != "http":
-		return place{}, refused("the scheme '%s' is none of https, http and file", u.Scheme)
-	case u.Hostname() == "":
-		return place{}, refused("the URL has no host")
 	}
 	// What the guard looks up and what git connects to have to be one name: without the dot at
 	// its end, and none that some take for an address (127.1, 0x7f000001).
@@ -145,9 +163,6 @@ func bracketed(a netip.Addr) string {
 func (g guard) judgeFile(u *url.URL) (place, error) {
 	if g.files == "" {
 		return place{}, refused("file:// is only for folders that the operator of this server has named (connection-files)")
-	}
-	if u.Host != "" || !filepath.IsAbs(u.Path) {
-		return place{}, refused("the URL is not like file:///folder/repository")
 	}
 	real, err := filepath.EvalSymlinks(filepath.FromSlash(u.Path))
 	if err != nil {
