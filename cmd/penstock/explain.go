@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -16,6 +17,7 @@ import (
 func explain(err error) string {
 	var api smithy.APIError
 	var f *fault.Error
+	var request *url.Error
 	var network *net.OpError
 	text := err.Error()
 	switch {
@@ -28,7 +30,7 @@ func explain(err error) string {
 		text = f.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "the server did not answer in time"
-	case errors.As(err, &network) && network.Op != "listen":
+	case errors.As(err, &request) && errors.As(err, &network): // and not a database or a port
 		text = "the server cannot be reached: " + network.Error()
 	}
 	return strings.Join(strings.Fields(text), " ")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"penstock/internal/arn"
 	"penstock/internal/auth"
@@ -68,6 +69,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("cannot listen on %s, which another program does already: stop that, or choose another address with --listen (port 0 takes a free one): %w", cfg.Listen, err)
+		}
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
 	if err := a.open(ctx, listener); err != nil {
