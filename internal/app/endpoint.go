@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,11 @@ type endpoints struct {
 
 var endpointForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-z][a-z0-9-]{0,62})=(https?://\S+)$`) })
 
+// callable are the services that actions, rules, builds and sources call, by their names in
+// credential scopes: no other name sends anything anywhere.
+var callable = []string{"codebuild", "codecommit", "codeconnections", "codedeploy", "codepipeline",
+	"codestar-connections", "lambda", "logs", "monitoring", "s3", "secretsmanager", "sns", "ssm"}
+
 // parseEndpoints reads the setting: SERVICE=URL, separated by spaces.
 func parseEndpoints(c *Config) (*endpoints, error) {
 	e := &endpoints{account: c.Account, region: c.Region, urls: map[string]string{}}
@@ -60,6 +66,9 @@ func parseEndpoints(c *Config) (*endpoints, error) {
 		u, err := url.Parse(strings.ReplaceAll(m[2], anyRegion, "region"))
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return nil, fmt.Errorf("--endpoint %q: the address has a host, and no user, query or fragment", text)
+		}
+		if !slices.Contains(callable, m[1]) {
+			return nil, fmt.Errorf("--endpoint %q: the services whose calls can be sent elsewhere are %s", text, strings.Join(callable, ", "))
 		}
 		if e.urls[m[1]] != "" {
 			return nil, fmt.Errorf("--endpoint: %s is there twice", m[1])

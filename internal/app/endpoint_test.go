@@ -268,7 +268,7 @@ func TestEndpointIsGuarded(t *testing.T) {
 func TestParseEndpoints(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"s3": "it is like", "s3=ftp://x": "it is like", "S3=http://x": "it is like", "s3=http://u:p@x": "no user", "s3=http://x?q": "no user", "s3=http://x s3=http://y": "twice",
+		"s3": "it is like", "s3=ftp://x": "it is like", "s4=http://x": "are codebuild, codecommit,", "S3=http://x": "it is like", "s3=http://u:p@x": "no user", "s3=http://x?q": "no user", "s3=http://x s3=http://y": "twice",
 	} {
 		c := Default()
 		c.Endpoint = text
