@@ -196,7 +196,7 @@ func (v *Verifier) own(s *Seal) error {
 		return fmt.Errorf("record %d: the signature of the seal over records %d to %d is wrong", s.First, s.First, s.Last)
 	}
 	if len(v.Trusted) > 0 && !slices.Contains(v.Trusted, s.Key) {
-		return fmt.Errorf("record %d: the seal over records %d to %d is signed with the key %s, which is not trusted", s.First, s.First, s.Last, s.Key)
+		return fmt.Errorf("record %d: the seal over records %d to %d is signed with the key %s, which is not trusted: it is none of those given with --key, nor, without these, that of the data folder (--data)", s.First, s.First, s.Last, s.Key)
 	}
 	return nil
 }

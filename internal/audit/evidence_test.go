@@ -64,7 +64,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
-	if err := made().Check([]string{PublicKey(key(2))}); err == nil || !strings.Contains(err.Error(), "which is not trusted") {
+	if err := made().Check([]string{PublicKey(key(2))}); err == nil || !strings.Contains(err.Error(), "which is not trusted: it is none of those given with --key, nor") {
 		t.Error(err)
 	}
 }
