@@ -318,5 +318,7 @@ func TestPermissions(t *testing.T) {
 		l := limited("*")
 		_, err := l.UpdateDeploymentGroup(l.ctx, &api.UpdateDeploymentGroupInput{ApplicationName: "app", CurrentDeploymentGroupName: "all", ServiceRoleArn: groupARN})
 		b.code("W-44: the role may not be passed", err, "AccessDeniedException")
+		_, err = b.CreateDeploymentGroup(b.ctx, &api.CreateDeploymentGroupInput{ApplicationName: "app", DeploymentGroupName: "none"})
+		b.code("no role", err, "RoleRequiredException")
 	})
 }
