@@ -41,7 +41,7 @@ func conditionState(stage *engine.StageState, def *pipeline.Stage, place pipelin
 		if run != nil && run.Rules[rule.Name] != nil {
 			r := run.Rules[rule.Name]
 			state.EntityUrl = r.EntityURL
-			state.LatestExecution = &api.RuleExecution{RuleExecutionId: string(r.ID), Status: string(r.Status), Summary: r.Summary, LastStatusChange: &r.Updated,
+			state.LatestExecution = &api.RuleExecution{RuleExecutionId: string(r.ID), Status: string(r.Status), Summary: r.Summary, LastStatusChange: changed(r),
 				LastUpdatedBy: r.UpdatedBy, ExternalExecutionId: r.ExternalID, ExternalExecutionUrl: r.ExternalURL, ErrorDetails: errorDetails(r)}
 		}
 		one.RuleStates = append(one.RuleStates, state)

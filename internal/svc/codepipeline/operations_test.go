@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	api "penstock/internal/api/codepipeline"
 )
@@ -362,6 +363,32 @@ func TestLatestActionExecutions(t *testing.T) {
 		}
 		if got := list("All"); !slices.Equal(got, []string{"Make InProgress", "Ship Failed", "Make Succeeded", "Get Succeeded"}) {
 			w.Errorf("all runs are %v", got)
+		}
+	})
+}
+
+// S-121: news of an action in progress is no change of its status; its end is.
+func TestLastStatusChange(t *testing.T) {
+	each(t, func(w *world) {
+		w.workerType()
+		w.create("p")
+		look := func() (changed, started, updated time.Time) {
+			w.Helper()
+			out, err := w.ListActionExecutions(w.ctx, &api.ListActionExecutionsInput{PipelineName: "p"})
+			runs := must(w, out, err).ActionExecutionDetails
+			get := runs[len(runs)-1]
+			return *w.state("p").StageStates[0].ActionStates[0].LatestExecution.LastStatusChange, *get.StartTime, *get.LastUpdateTime
+		}
+		j := w.poll("Source", "get")
+		w.acknowledge(j)
+		must(w, 0, drop(w.PutJobSuccessResult(w.ctx, &api.PutJobSuccessResultInput{JobId: j.Id, ContinuationToken: "more", ExecutionDetails: &api.ExecutionDetails{PercentComplete: new(int32(50))}})))
+		if changed, started, updated := look(); !changed.Equal(started) || !updated.After(started) {
+			w.Errorf("started at %s, updated at %s, and the status changed at %s", started, updated, changed)
+		}
+		id := w.state("p").StageStates[0].LatestExecution.PipelineExecutionId
+		must(w, 0, drop(w.StopPipelineExecution(w.ctx, &api.StopPipelineExecutionInput{PipelineName: "p", PipelineExecutionId: id, Abandon: new(true)})))
+		if changed, started, updated := look(); !changed.Equal(updated) || !updated.After(started) {
+			w.Errorf("started at %s, updated at %s, and the status changed at %s", started, updated, changed)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package codepipeline
 
 import (
 	"context"
+	"time"
 
 	api "penstock/internal/api/codepipeline"
 	"penstock/internal/engine"
@@ -109,7 +110,7 @@ func actionState(def *pipeline.Action, run *engine.ActionRun) api.ActionState { 
 		out.RevisionUrl = run.Revision.URL
 	}
 	e := &api.ActionExecution{
-		ActionExecutionId: string(run.ID), Status: string(run.Status), Summary: run.Summary, LastStatusChange: &run.Updated,
+		ActionExecutionId: string(run.ID), Status: string(run.Status), Summary: run.Summary, LastStatusChange: changed(run),
 		ExternalExecutionId: run.ExternalID, ExternalExecutionUrl: run.ExternalURL, LastUpdatedBy: run.UpdatedBy,
 		ErrorDetails: errorDetails(run), LogStreamARN: run.LogStreamARN,
 	}
@@ -121,6 +122,15 @@ func actionState(def *pipeline.Action, run *engine.ActionRun) api.ActionState { 
 	}
 	out.LatestExecution = e
 	return out
+}
+
+// changed is when the status of a run changed last: when it began or ended, and not when there was
+// news of it.
+func changed(run *engine.ActionRun) *time.Time {
+	if run.Status == pipeline.InProgress {
+		return &run.Started
+	}
+	return &run.Updated
 }
 
 func errorDetails(run *engine.ActionRun) *api.ErrorDetails {
