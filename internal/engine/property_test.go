@@ -34,13 +34,17 @@ func TestAnyEvents(t *testing.T) {
 	})
 }
 
-// finish opens the gates and answers whatever is asked: all executions come to an end (S-108).
+// finish opens the gates and answers whatever is asked, unless it is too late: all executions come
+// to an end (S-108, S-226).
 func (w *world) finish() {
 	for _, def := range w.s.Current().Stages {
 		w.apply(EnableTransition{Stage: def.Name, Direction: "Inbound"})
 	}
 	for range 1000 {
+		late := w.due()
 		switch {
+		case late.Run != "nobody":
+			w.apply(late)
 		case len(w.jobs) > 0:
 			for _, e := range w.s.ordered() {
 				if running := e.running(); len(running) > 0 && running[0].Job != "" {

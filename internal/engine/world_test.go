@@ -169,7 +169,7 @@ func (w *world) draw() Event {
 }
 
 // due is the wake-up that is to come next, or one that came to the wrong place.
-func (w *world) due() Event {
+func (w *world) due() Wakeup {
 	for _, run := range slices.Sorted(maps.Keys(w.timers)) {
 		if !w.timers[run].After(w.now) {
 			return Wakeup{Run: run}
