@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"penstock/internal/arn"
 )
@@ -33,7 +34,7 @@ type s3Revision struct{ Bucket, Key, BundleType, Version, ETag string }
 var (
 	dataOID   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
 	signedOID = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
-	plainID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	plainID   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`) })
 )
 
 // openEnvelope reads a deployment specification, a JSON text or a PKCS#7 message around one
@@ -147,9 +148,9 @@ func readSpecification(text []byte) (*deployment, error) {
 		_, d.id, _ = strings.Cut(a.Resource, "/")
 	}
 	switch {
-	case !plainID.MatchString(d.id):
+	case !plainID().MatchString(d.id):
 		return nil, fmt.Errorf("the DeploymentId %q of the Deployment Spec cannot be a folder", clip(d.id))
-	case !plainID.MatchString(d.group) || slices.Contains([]string{instructionsDir, ongoingDir, lockFile}, d.group):
+	case !plainID().MatchString(d.group) || slices.Contains([]string{instructionsDir, ongoingDir, lockFile}, d.group):
 		return nil, fmt.Errorf("the DeploymentGroupId %q of the Deployment Spec cannot be a folder", clip(d.group))
 	case !filepath.IsLocal(d.appSpec):
 		return nil, fmt.Errorf("the AppSpecFilename %q of the Deployment Spec leaves the bundle", clip(d.appSpec))

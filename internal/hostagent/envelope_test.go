@@ -112,7 +112,7 @@ func FuzzEnvelope(f *testing.F) {
 		if (err == nil) != (d != nil) {
 			t.Fatal(d, err)
 		}
-		if d != nil && (!plainID.MatchString(d.id) || !plainID.MatchString(d.group)) {
+		if d != nil && (!plainID().MatchString(d.id) || !plainID().MatchString(d.group)) {
 			t.Fatalf("%+v", d)
 		}
 	})

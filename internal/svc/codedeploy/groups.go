@@ -138,7 +138,7 @@ func (s *settings) check(ctx context.Context) error {
 	if s.ServiceRoleArn == "" {
 		return nil
 	}
-	if !roleForm.MatchString(s.ServiceRoleArn) {
+	if !roleForm().MatchString(s.ServiceRoleArn) {
 		return fault.New("InvalidRoleException", "serviceRoleArn %q is not the ARN of a role: it is like arn:aws:iam::123456789012:role/name.", s.ServiceRoleArn)
 	}
 	return auth.CheckPass(ctx, s.ServiceRoleArn, service) // W-44

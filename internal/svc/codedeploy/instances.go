@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"sync"
 
 	api "penstock/internal/api/codedeploy"
 	"penstock/internal/auth"
@@ -17,9 +18,13 @@ import (
 const maxInstanceTags = 10
 
 var (
-	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,512}$`)
-	userForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):user/[!-~]{1,512}$`)
-	sessionForm = regexp.MustCompile(`^arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/[!-~]{1,512}/[!-~]{1,64}$`)
+	roleForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,512}$`) })
+	userForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):user/[!-~]{1,512}$`)
+	})
+	sessionForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/[!-~]{1,512}/[!-~]{1,64}$`)
+	})
 )
 
 // nameOfInstance checks the name that a request is about and authorises the operation on it.
@@ -45,9 +50,9 @@ func identity(c auth.Caller, user, session string) (string, error) {
 		return "", fault.New("IamArnRequiredException", "iamUserArn or iamSessionArn is needed: the agent of the instance is known by it.")
 	case user != "" && session != "":
 		return "", fault.New("MultipleIamArnsProvidedException", "iamUserArn and iamSessionArn are both there: the agent of the instance has one of them.")
-	case user != "" && !own(userForm, user):
+	case user != "" && !own(userForm(), user):
 		return "", fault.New("InvalidIamUserArnException", "iamUserArn %q is not the ARN of a user of this account: it is like arn:aws:iam::%s:user/name.", user, c.Account)
-	case session != "" && !own(sessionForm, session):
+	case session != "" && !own(sessionForm(), session):
 		return "", fault.New("InvalidIamSessionArnException", "iamSessionArn %q is not the ARN of a role session of this account: it is like arn:aws:sts::%s:assumed-role/role/session.", session, c.Account)
 	}
 	return user + session, nil

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync"
 	"time"
 
 	api "penstock/internal/api/codedeploy"
@@ -193,11 +194,11 @@ func everything(ctx context.Context, operation string) (auth.Caller, error) {
 }
 
 // nameForm is what the names of applications, groups, configurations and instances are made of.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9._+=,@-]{1,100}$`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._+=,@-]{1,100}$`) })
 
 // checkName refuses what is no name; member is the one it was given as, and class the fault's.
 func checkName(class, member, name string) error {
-	if !nameForm.MatchString(name) {
+	if !nameForm().MatchString(name) {
 		return fault.New(class, "%s %q is not valid: it has 1 to 100 letters, digits and the characters . _ + = , @ -", member, name)
 	}
 	return nil
@@ -217,14 +218,14 @@ func pageToken(after string, at time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-var pageForm = regexp.MustCompile(`^[ -~]{1,200}$`)
+var pageForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ -~]{1,200}$`) })
 
 func parsePageToken(token string) (k pageKey, err error) {
 	if token == "" {
 		return k, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || json.Unmarshal(text, &k) != nil || !pageForm.MatchString(k.After) {
+	if err != nil || json.Unmarshal(text, &k) != nil || !pageForm().MatchString(k.After) {
 		return k, fault.New("InvalidNextTokenException", "The next token is not valid. Use the one of the answer before, with the same request.")
 	}
 	return k, nil

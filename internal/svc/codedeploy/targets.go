@@ -31,7 +31,7 @@ func targetNamed(ctx context.Context, tx *store.Tx, d store.CodeDeployDeployment
 	name := strings.TrimPrefix(id, arnOf(d.Account, d.Region, kindInstance, ""))
 	err := store.ErrNotFound
 	var row store.CodeDeployTarget
-	if nameForm.MatchString(name) {
+	if nameForm().MatchString(name) {
 		row, err = tx.GetCodeDeployTarget(ctx, d.Account, d.Region, d.ID, name)
 	}
 	if err != nil {
