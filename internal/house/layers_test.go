@@ -116,7 +116,7 @@ var layers = []layer{
 // gated names what only some packages may import: modules of others, and the parts of the
 // standard library that reach further than they look. What a path begins with counts.
 var gated = map[string][]string{
-	"sql":   {"database/sql", "modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+	"sql":   {"database/sql", "modernc.org/sqlite", "github.com/jackc/pgx/v5"},
 	"exec":  {"os/exec"},
 	"sdk":   {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"yaml":  {"go.yaml.in/yaml/v4"},

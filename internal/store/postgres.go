@@ -69,8 +69,8 @@ func bound(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// migrate holds a lock of a transaction while goose works on other connections: one of a
-// session is lost behind a pooler, and goose's own takes seconds to be noticed free.
+// migrate holds a lock of a transaction while other connections do the work: one of a
+// session is lost behind a pooler.
 func (p *pg) migrate(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, p.config.Copy())
 	if err != nil {
