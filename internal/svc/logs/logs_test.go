@@ -117,6 +117,48 @@ func TestGetLogEvents(t *testing.T) {
 	})
 }
 
+// N-11: what is looked for late in a group is found wherever its batch begins.
+func TestFilterLogEventsBeginsWithABatchOfTheDayBefore(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		r, ctx := room(t, db, "long", "short", "empty")
+		now := time.Now().UnixMilli()
+		day := (24 * time.Hour).Milliseconds()
+		if _, err := r.PutLogEvents(ctx, &api.PutLogEventsInput{LogGroupName: "g", LogStreamName: "long", LogEvents: []api.InputLogEvent{
+			{Timestamp: new(now - day), Message: "yesterday"}, {Timestamp: new(now), Message: "today"},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, r, ctx, "short", now-2*day, "before")
+		put(t, r, ctx, "short", now+1, "after")
+		for _, search := range []struct {
+			start   int64
+			streams []string
+			want    string
+		}{
+			{now, nil, "today after"},
+			{now, []string{"long"}, "today"},
+			{now, []string{"short", "long"}, "today after"},
+			{now, []string{"empty"}, ""},
+			{0, []string{"long"}, "yesterday today"},
+			{0, []string{"empty", "short"}, "before after"},
+			{0, nil, "before yesterday today after"},
+		} {
+			out, err := r.FilterLogEvents(ctx, &api.FilterLogEventsInput{LogGroupName: "g", LogStreamNames: search.streams, StartTime: &search.start})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range out.Events {
+				got = append(got, e.Message)
+			}
+			if all := strings.Join(got, " "); all != search.want {
+				t.Errorf("from %d in %v: %q, want %q", search.start-now, search.streams, all, search.want)
+			}
+		}
+	})
+}
+
 // N-11: FilterLogEvents, as `aws logs tail` pages through it.
 func TestFilterLogEvents(t *testing.T) {
 	t.Parallel()

@@ -201,12 +201,24 @@ func (r *Room) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsInput
 		if err != nil {
 			return err
 		}
-		for _, s := range in.LogStreamNames {
-			if _, err := tx.GetLogStream(ctx, g.ID, s); err != nil {
+		first, last := end, int64(-1) // what the streams have that are named
+		for _, name := range in.LogStreamNames {
+			s, err := tx.GetLogStream(ctx, g.ID, name)
+			if err != nil {
 				return noStream(err)
+			}
+			if s.LastEvent >= 0 {
+				first, last = min(first, s.FirstEvent), max(last, s.LastEvent)
 			}
 		}
 		start = max(start, g.Oldest(tx.Now()))
+		if len(in.LogStreamNames) > 0 {
+			start, end = max(start, first), min(end, last+1)
+		}
+		// A batch spans a day at most, so a long past of the group is not looked at.
+		if oldest := start - daySpan.Milliseconds(); place.First < oldest {
+			place = filterPlace{First: oldest}
+		}
 		out = &api.FilterLogEventsOutput{Events: []api.FilteredLogEvent{}, SearchedLogStreams: []api.SearchedLogStream{}}
 		size, scanned := 0, 0
 		for {
