@@ -45,7 +45,7 @@ func Explain(s *State, e *Execution) []string {
 	if visit != nil && (e.Position == Inside || !live) {
 		facts = append(facts, visit.explain(live)...)
 	}
-	if !live && (s.Executions[e.ID] != nil || s.retriable(e, visit)) {
+	if visit != nil && !live && (s.Executions[e.ID] != nil || s.retriable(e, visit)) {
 		facts = append(facts, visit.ways(e.Stage))
 	}
 	return facts
@@ -53,7 +53,7 @@ func Explain(s *State, e *Execution) []string {
 
 // retriable says whether a past execution in PARALLEL mode can go on, which the state does not keep.
 func (s *State) retriable(e *Execution, visit *StageRun) bool {
-	return e.Mode == pipeline.Parallel && e.Version == s.Version && visit != nil && (visit.Status == pipeline.Failed || visit.Status == pipeline.Stopped)
+	return e.Mode == pipeline.Parallel && e.Version == s.Version && (visit.Status == pipeline.Failed || visit.Status == pipeline.Stopped)
 }
 
 // ways says how an execution that ended in the visit can go on: a retry is for what failed or was
