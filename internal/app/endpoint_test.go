@@ -50,7 +50,7 @@ func newAfar(t *testing.T, database string) *afar {
 	})
 	f.a, f.here = a, a.administrator()
 	f.pipelines = codepipeline.NewFromConfig(f.here)
-	f.poller = &poller{every: time.Minute, db: a.db, changes: a.rooms.changes, look: a.rooms.poller.look, away: a.rooms.poller.away, log: a.log, now: func() time.Time { return f.at }}
+	f.poller = &poller{every: time.Minute, db: a.db, changes: a.rooms.changes, refs: a.rooms.poller.refs, between: a.rooms.poller.between, away: a.rooms.poller.away, log: a.log, now: func() time.Time { return f.at }}
 	for _, name := range []string{"bucket", "artifacts"} {
 		f.bucket(f.there, name)
 	}

@@ -3,8 +3,12 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"penstock/internal/pipeline"
@@ -26,8 +30,10 @@ type poller struct {
 	every   time.Duration
 	db      *store.DB
 	changes *changes
-	// look gives the commit a branch is at, and what finds the files that changed since.
-	look func(ctx context.Context, c store.Connection, repository, branch, since string) (string, codeconnections.Files, error)
+	// refs gives the commits that branches and tags are at, between what finds the files that
+	// changed from one commit to another.
+	refs    func(ctx context.Context, c store.Connection, repository string) (map[string]string, error)
+	between func(c store.Connection, repository, before, after string) codeconnections.Files
 	// away are the sources at other endpoints; nil if there are none.
 	away *away
 	log  *slog.Logger
@@ -36,9 +42,29 @@ type poller struct {
 	next map[target]turn
 }
 
-// target is what is polled: one branch of a connection, or one source action of a pipeline
+// target is what is polled: one repository of a connection, or one source action of a pipeline
 // whose service is at another endpoint.
 type target struct{ connection, repository, branch string }
+
+// follower is a source action that follows a repository of a connection.
+type follower struct {
+	store.Source
+	// branch is the one it takes where no trigger says more.
+	branch string
+}
+
+// seen gives the refs at which the follower saw the repository, nil if it never looked, beside
+// what they are now.
+func (f follower) seen(now map[string]string) (refs map[string]string) {
+	if f.Seen == "" {
+		return nil
+	}
+	if json.Unmarshal([]byte(f.Seen), &refs) != nil { // an earlier penstock noted the commit of its branch
+		refs = maps.Clone(now)
+		refs[heads+f.branch] = f.Seen
+	}
+	return refs
+}
 
 // question is a target that may be due, and how it is asked.
 type question struct {
@@ -134,9 +160,9 @@ func (p *poller) questions(ctx context.Context) ([]question, error) {
 	return append(list, others...), err
 }
 
-// targets lists the branches to poll with the source actions that follow them.
-func (p *poller) targets(ctx context.Context) (map[target][]store.Source, map[string]store.Connection, error) {
-	found, conns := map[target][]store.Source{}, map[string]store.Connection{}
+// targets lists the repositories to poll with the source actions that follow them.
+func (p *poller) targets(ctx context.Context) (map[target][]follower, map[string]store.Connection, error) {
+	found, conns := map[target][]follower{}, map[string]store.Connection{}
 	err := p.db.View(ctx, func(tx *store.Tx) error {
 		list, err := tx.LocalConnections(ctx)
 		if err != nil {
@@ -157,8 +183,8 @@ func (p *poller) targets(ctx context.Context) (map[target][]store.Source, map[st
 					return err
 				}
 				if a, ok := state.Current().Stages[0].Action(s.Action); ok {
-					t := target{c.ARN, s.Detail, a.Configuration["BranchName"]}
-					found[t] = append(found[t], s)
+					t := target{connection: c.ARN, repository: s.Detail}
+					found[t] = append(found[t], follower{s, a.Configuration["BranchName"]})
 				}
 			}
 		}
@@ -167,45 +193,79 @@ func (p *poller) targets(ctx context.Context) (map[target][]store.Source, map[st
 	return found, conns, err
 }
 
-// ask looks at a branch, and starts the pipelines that follow it if it is at another commit
-// than the one seen last. The first look is only remembered.
-func (p *poller) ask(ctx context.Context, c store.Connection, t target, rows []store.Source) error {
-	since, moved := "", false
-	for _, s := range rows {
-		since = cmp.Or(since, s.Seen)
-	}
-	commit, files, err := p.look(ctx, c, t.repository, t.branch, since)
+// ask looks at a repository, and tells the pipelines that follow it of each branch and tag that is
+// not where they saw it last. The first look is only remembered.
+func (p *poller) ask(ctx context.Context, c store.Connection, t target, followers []follower) error {
+	now, err := p.refs(ctx, c, t.repository)
 	if err != nil {
 		return err
 	}
-	for _, s := range rows {
-		moved = moved || s.Seen != "" && s.Seen != commit
-	}
-	if moved {
-		claim := func(ctx context.Context, tx *store.Tx, pipelineID string) (fresh bool, err error) {
-			for _, s := range rows {
-				if s.PipelineID != pipelineID {
-					continue
+	moved := map[string]string{} // with what they were at, "" for new ones
+	for _, f := range followers {
+		if seen := f.seen(now); seen != nil {
+			for ref, commit := range now {
+				if seen[ref] != commit {
+					moved[ref] = cmp.Or(moved[ref], seen[ref])
 				}
-				moved, err := tx.SetSeen(ctx, s, commit)
-				if err != nil {
-					return false, err
-				}
-				fresh = fresh || moved
 			}
-			return fresh, nil
 		}
-		if _, err := p.changes.happened(ctx, files, pipeline.GitEvent{Kind: pipeline.GitPush, Branch: t.branch, Commit: commit,
-			Repository: t.repository, Connection: c.ARN, Provider: c.ProviderType}, claim); err != nil {
+	}
+	for _, ref := range slices.Sorted(maps.Keys(moved)) {
+		before, commit := moved[ref], now[ref]
+		e := pipeline.GitEvent{Kind: pipeline.GitPush, Commit: commit, Created: before == "",
+			Repository: t.repository, Connection: c.ARN, Provider: c.ProviderType}
+		if name, tag := strings.CutPrefix(ref, "refs/tags/"); tag {
+			e.Kind, e.Tag = pipeline.GitTag, name
+		} else {
+			e.Branch = strings.TrimPrefix(ref, heads)
+		}
+		claim := func(ctx context.Context, tx *store.Tx, pipelineID string) (bool, error) {
+			return p.claim(ctx, tx, pipelineID, followers, now, ref)
+		}
+		if _, err := p.changes.happened(ctx, p.between(c, t.repository, before, commit), e, claim); err != nil {
 			return err
 		}
 	}
+	all, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
 	return p.db.Update(ctx, func(tx *store.Tx) error {
-		for _, s := range rows {
-			if _, err := tx.SetSeen(ctx, s, commit); err != nil {
+		for _, f := range followers {
+			if _, err := tx.SetSeen(ctx, f.Source, string(all)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// claim notes that the source actions of a pipeline saw where a ref is; it says whether one of
+// them had seen it elsewhere until now.
+func (p *poller) claim(ctx context.Context, tx *store.Tx, pipelineID string, followers []follower, now map[string]string, ref string) (fresh bool, err error) {
+	rows, err := tx.SourcesOf(ctx, followers[0].Resource)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range followers {
+		i := slices.IndexFunc(rows, func(s store.Source) bool {
+			return s.PipelineID == pipelineID && s.PipelineID == f.PipelineID && s.Action == f.Action
+		})
+		if i < 0 {
+			continue
+		}
+		seen := follower{rows[i], f.branch}.seen(now)
+		if seen == nil || seen[ref] == now[ref] {
+			continue
+		}
+		seen[ref], fresh = now[ref], true
+		text, err := json.Marshal(seen)
+		if err != nil {
+			return false, err
+		}
+		if _, err := tx.SetSeen(ctx, rows[i], string(text)); err != nil {
+			return false, err
+		}
+	}
+	return fresh, nil
 }

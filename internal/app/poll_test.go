@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 
+	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 )
 
@@ -21,7 +22,7 @@ func TestPoll(t *testing.T) {
 		s.create("two", "true", types.GitPushFilter{FilePaths: &types.GitFilePathFilterCriteria{Includes: []string{"src/**"}}})
 		s.create("never", "false")
 		at := time.Now()
-		p := &poller{every: time.Minute, db: s.a.db, changes: s.a.rooms.changes, look: s.a.rooms.poller.look, log: s.a.log, now: func() time.Time { return at }}
+		p := &poller{every: time.Minute, db: s.a.db, changes: s.a.rooms.changes, refs: s.a.rooms.poller.refs, between: s.a.rooms.poller.between, log: s.a.log, now: func() time.Time { return at }}
 		round := func(after time.Duration) (counts []int) {
 			t.Helper()
 			at = at.Add(after)
@@ -60,6 +61,73 @@ func TestPoll(t *testing.T) {
 		if got := round(time.Minute); !slices.Equal(got, []int{4, 3, 1}) {
 			t.Errorf("a push back: %v", got)
 		}
+	})
+}
+
+// S-245, S-256, S-259: a poll tells triggers of every branch and tag that moved or is new, each once;
+// what an earlier penstock remembered, the commit of one branch, goes on to count.
+func TestPollTriggers(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		s.create("main", "true")
+		s.create("releases", "true", types.GitPushFilter{Branches: &types.GitBranchFilterCriteria{Includes: []string{"release/*"}}})
+		s.create("tags", "true", types.GitPushFilter{Tags: &types.GitTagFilterCriteria{Includes: []string{"v*"}}})
+		at := time.Now()
+		p := &poller{every: time.Minute, db: s.a.db, changes: s.a.rooms.changes, refs: s.a.rooms.poller.refs, between: s.a.rooms.poller.between, log: s.a.log, now: func() time.Time { return at }}
+		want := func(what string, want ...int) {
+			t.Helper()
+			at = at.Add(time.Minute)
+			if err := p.round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var counts []int
+			for _, name := range []string{"main", "releases", "tags"} {
+				_, n := s.newest(name)
+				counts = append(counts, n)
+			}
+			if !slices.Equal(counts, want) {
+				t.Errorf("%s: %v, want %v", what, counts, want)
+			}
+		}
+		origin := s.root + "/o/r"
+		s.git("tag", "v0")
+		s.git("push", "-q", origin, "v0")
+		want("the first look", 1, 1, 1)
+		s.git("branch", "release/1")
+		s.git("branch", "other")
+		s.git("push", "-q", origin, "release/1", "other")
+		want("a new branch", 1, 2, 1)
+		s.git("-c", "user.name=a", "-c", "user.email=a@x", "tag", "-a", "-m", "one", "v1")
+		s.git("push", "-q", origin, "v1")
+		want("a new tag with a text of its own", 1, 2, 2)
+		e, _ := s.newest("tags")
+		if a := s.sourced("tags", e.PipelineExecutionId); e.Trigger.TriggerType != types.TriggerTypeWebhookV2 || a.Output.OutputVariables["CommitId"] != s.git("rev-parse", "HEAD") {
+			t.Errorf("S-264: %+v %+v", e.Trigger, a.Output)
+		}
+		want("nothing new", 1, 2, 2)
+		s.git("push", "-q", origin, ":other", ":v0")
+		want("a branch and a tag are gone", 1, 2, 2)
+		s.git("push", "-q", origin, "other")
+		old := s.git("rev-parse", "HEAD")
+		s.commit("main", "x")
+		s.git("push", "-q", origin, "HEAD:release/1", "HEAD:refs/tags/v2")
+		want("all of them", 2, 3, 3)
+
+		s.commit("main", "y")
+		s.git("push", "-q", origin, "HEAD:release/1")
+		if err := s.a.db.Update(t.Context(), func(tx *store.Tx) error {
+			rows, err := tx.SourcesOf(t.Context(), s.arn)
+			for _, row := range rows {
+				if _, err := tx.SetSeen(t.Context(), row, old); err != nil {
+					return err
+				}
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want("after an upgrade", 3, 3, 3)
 	})
 }
 

@@ -137,7 +137,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.poller = &poller{every: every, db: a.db, changes: r.changes, look: connections.Look, log: a.log, now: time.Now}
+	r.poller = &poller{every: every, db: a.db, changes: r.changes, refs: connections.Refs, between: connections.Between, log: a.log, now: time.Now}
 	if len(a.endpoints.urls) > 0 {
 		r.poller.away = &away{db: a.db, changes: r.changes, endpoints: a.endpoints, config: a.calls.forPoll}
 	}

@@ -200,17 +200,20 @@ func valid(e *pipeline.GitEvent) bool {
 		repositoryForm.MatchString(e.Repository) && (e.Commit == "" || commitForm.MatchString(e.Commit))
 }
 
-// Look gives the commit that a branch is at, and what finds the files that changed since
-// another commit.
-func (r *Room) Look(ctx context.Context, c store.Connection, repository, branch, since string) (string, Files, error) {
+// Refs gives the commits that the branches and tags of a repository are at, by their full names.
+func (r *Room) Refs(ctx context.Context, c store.Connection, repository string) (map[string]string, error) {
 	from, err := remote(c, repository)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	commit, err := r.Fetch.Head(ctx, from, branch)
-	h := happening{before: since, after: commit}
+	return r.Fetch.Refs(ctx, from)
+}
+
+// Between finds the files that changed from one commit to another.
+func (r *Room) Between(c store.Connection, repository, before, after string) Files {
+	h := happening{before: before, after: after}
 	h.Repository = repository
-	return commit, r.files(c, h), err
+	return r.files(c, h)
 }
 
 // files finds the changed files of an event by fetching, where the provider does not tell

@@ -273,6 +273,31 @@ func (f *Fetcher) Head(ctx context.Context, from Remote, branch string) (string,
 	return "", fmt.Errorf("%w: '%s'", ErrNoBranch, branch)
 }
 
+// maxRefs bounds the names of branches and tags that are read: some fifty thousand.
+const maxRefs = 4 << 20
+
+// Refs gives the commits that the branches and tags are at, by names such as refs/heads/main.
+func (f *Fetcher) Refs(ctx context.Context, from Remote) (map[string]string, error) {
+	r, err := f.begin(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	text, err := r.output(ctx, maxRefs, "ls-remote", "--quiet", "--heads", "--tags", "--", r.url)
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]string{}
+	for line := range strings.Lines(text) {
+		id, name, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		// A tag with a text of its own is told twice: as it is, then with the commit it names.
+		if name = strings.TrimSuffix(name, "^{}"); commitForm.MatchString(id) && utf8.ValidString(name) {
+			refs[name] = id
+		}
+	}
+	return refs, nil
+}
+
 // login is the header that logs in.
 func (r Remote) login() string {
 	user := r.Username

@@ -123,6 +123,9 @@ func TestFetch(t *testing.T) {
 	if id, err := f.Head(t.Context(), o.remote(), "main"); err != nil || id != o.tip {
 		t.Error(id, err)
 	}
+	if refs, err := f.Refs(t.Context(), o.remote()); err != nil || refs["refs/heads/main"] != o.tip || refs["HEAD"] != "" {
+		t.Error(refs, err)
+	}
 }
 
 // P-4: what is not there is told apart, whatever names are asked for.
