@@ -243,18 +243,16 @@ func (p *poller) ask(ctx context.Context, c store.Connection, t target, follower
 // claim notes that the source actions of a pipeline saw where a ref is; it says whether one of
 // them had seen it elsewhere until now.
 func (p *poller) claim(ctx context.Context, tx *store.Tx, pipelineID string, followers []follower, now map[string]string, ref string) (fresh bool, err error) {
-	rows, err := tx.SourcesOf(ctx, followers[0].Resource)
-	if err != nil {
-		return false, err
-	}
 	for _, f := range followers {
-		i := slices.IndexFunc(rows, func(s store.Source) bool {
-			return s.PipelineID == pipelineID && s.PipelineID == f.PipelineID && s.Action == f.Action
-		})
-		if i < 0 {
+		if f.PipelineID != pipelineID {
 			continue
 		}
-		seen := follower{rows[i], f.branch}.seen(now)
+		if f.Seen, err = tx.SeenAt(ctx, f.Source); errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return false, err
+		}
+		seen := f.seen(now)
 		if seen == nil || seen[ref] == now[ref] {
 			continue
 		}
@@ -263,7 +261,7 @@ func (p *poller) claim(ctx context.Context, tx *store.Tx, pipelineID string, fol
 		if err != nil {
 			return false, err
 		}
-		if _, err := tx.SetSeen(ctx, rows[i], string(text)); err != nil {
+		if _, err := tx.SetSeen(ctx, f.Source, string(text)); err != nil {
 			return false, err
 		}
 	}

@@ -15,7 +15,8 @@ type Source struct {
 	// Resource is the ARN of what is watched; Detail is what of it, such as a branch.
 	Resource, Detail string
 	// Seen is the last revision that started the pipeline, or was taken when it was
-	// created or updated.
+	// created or updated. Of a repository that is polled it is a JSON object of all branches
+	// and tags.
 	Seen string
 }
 
@@ -60,10 +61,18 @@ func (tx *Tx) SourcesUnder(ctx context.Context, prefix string) ([]Source, error)
 		[]any{prefix, prefix + "\U0010FFFF"}, scanSource)
 }
 
-// SetSeen records the revision a change started the pipeline with; it says whether the
-// revision is another than before.
+// SeenAt gives the revision that is recorded of a source action; ErrNotFound if it does not watch
+// the same thing any more.
+func (tx *Tx) SeenAt(ctx context.Context, s Source) (revision string, err error) {
+	return revision, tx.one(ctx, `SELECT seen FROM source WHERE pipeline_id = $1 AND action = $2 AND resource = $3 AND detail = $4`,
+		[]any{s.PipelineID, s.Action, s.Resource, s.Detail}, &revision)
+}
+
+// SetSeen records the revision a change started the pipeline with, if the action watches the same
+// thing still; it says whether the revision is another than before.
 func (tx *Tx) SetSeen(ctx context.Context, s Source, revision string) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE source SET seen = $3 WHERE pipeline_id = $1 AND action = $2 AND seen <> $3`, s.PipelineID, s.Action, revision)
+	n, err := tx.exec(ctx, `UPDATE source SET seen = $5 WHERE pipeline_id = $1 AND action = $2 AND resource = $3 AND detail = $4 AND seen <> $5`,
+		s.PipelineID, s.Action, s.Resource, s.Detail, revision)
 	return n > 0, err
 }
 

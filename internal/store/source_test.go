@@ -31,8 +31,16 @@ func TestSources(t *testing.T) {
 					t.Errorf("seen: %v %v, want %v", fresh, err, want)
 				}
 			}
-			if fresh, err := tx.SetSeen(ctx, src("nobody", "", "", ""), "2"); fresh || err != nil {
-				t.Errorf("no source: %v %v", fresh, err)
+			if seen, err := tx.SeenAt(ctx, src("A", "r1", "main", "")); seen != "2" || err != nil {
+				t.Errorf("seen: %q %v", seen, err)
+			}
+			for _, none := range []store.Source{src("nobody", "", "", ""), src("A", "r2", "main", ""), src("A", "r1", "dev", "")} {
+				if fresh, err := tx.SetSeen(ctx, none, "3"); fresh || err != nil {
+					t.Errorf("no source, or one that watches something else by now: %v %v", fresh, err)
+				}
+				if seen, err := tx.SeenAt(ctx, none); !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("no source: %q %v", seen, err)
+				}
 			}
 			// A stays, B watches another branch, C is gone, D is new.
 			return tx.PutSources(ctx, "p", []store.Source{src("A", "r1", "main", "9"), src("B", "r1", "rel", "9"), src("D", "r2", "", "9")})
