@@ -273,8 +273,8 @@ func (f *Fetcher) Head(ctx context.Context, from Remote, branch string) (string,
 	return "", fmt.Errorf("%w: '%s'", ErrNoBranch, branch)
 }
 
-// maxRefs bounds the names of branches and tags that are read: some fifty thousand.
-const maxRefs = 4 << 20
+// maxRefs bounds the names of branches and tags that are read: some twelve thousand.
+const maxRefs = 1 << 20
 
 // Refs gives the commits that the branches and tags are at, by names such as refs/heads/main.
 func (f *Fetcher) Refs(ctx context.Context, from Remote) (map[string]string, error) {
@@ -284,6 +284,9 @@ func (f *Fetcher) Refs(ctx context.Context, from Remote) (map[string]string, err
 	}
 	defer r.close()
 	text, err := r.output(ctx, maxRefs, "ls-remote", "--quiet", "--heads", "--tags", "--", r.url)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, fmt.Errorf("the list of branches and tags is %w: it may have %d bytes; webhooks need no list", err, maxRefs)
+	}
 	if err != nil {
 		return nil, err
 	}

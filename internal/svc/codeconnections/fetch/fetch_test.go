@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/cgi"
@@ -123,8 +125,28 @@ func TestFetch(t *testing.T) {
 	if id, err := f.Head(t.Context(), o.remote(), "main"); err != nil || id != o.tip {
 		t.Error(id, err)
 	}
-	if refs, err := f.Refs(t.Context(), o.remote()); err != nil || refs["refs/heads/main"] != o.tip || refs["HEAD"] != "" {
-		t.Error(refs, err)
+}
+
+// S-245: what a repository is at is read as far as a list may be long.
+func TestRefs(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	f := newFetcher(t, Config{Files: o.root})
+	o.git("tag", "v1", o.first)
+	o.git("tag", "-a", "-m", "text", "v2", o.first)
+	refs, err := f.Refs(t.Context(), o.remote())
+	if want := map[string]string{"refs/heads/main": o.tip, "refs/tags/v1": o.first, "refs/tags/v2": o.first}; err != nil || !maps.Equal(refs, want) {
+		t.Errorf("%v %v, want %v", refs, err, want)
+	}
+	var many strings.Builder
+	for i := range 1 << 20 / len(o.tip+"\trefs/tags/000000\n") {
+		fmt.Fprintf(&many, "%s refs/tags/%06d\n", o.first, i)
+	}
+	if err := os.WriteFile(filepath.Join(o.path, ".git", "packed-refs"), []byte(many.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if refs, err := f.Refs(t.Context(), o.remote()); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%d refs, %v", len(refs), err)
 	}
 }
 
