@@ -80,8 +80,8 @@ func New(ctx context.Context, cfg Config) (*Auth, error) {
 func (a *Auth) Close() { a.cache.stop() }
 
 // Bootstrap makes an account, in the partition of a Region, with its administrator and a first
-// key, if the account is not there yet, and gives the administrator's oldest active key; empty if somebody has removed
-// the keys since. It may be called at every start and by several nodes at once.
+// key, if the account is not there yet, and gives the administrator's oldest active key; empty
+// if somebody has removed the keys since. It may be called at every start and by several nodes at once.
 func Bootstrap(ctx context.Context, db *store.DB, region, account string) (id string, secret store.Secret, err error) {
 	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
 		return "", "", fmt.Errorf("auth: an account is twelve digits, not %q", account)

@@ -91,7 +91,8 @@ func (c *call) readXML(limit int64, root string, v any) (bool, error) {
 }
 
 // checkXML refuses what is no plain document with the root element, also where encoding/xml would
-// let it pass, for documents are given back as they came: text that is not well formed or not UTF-8, document types (and with them entities), and deep nesting.
+// let it pass, for documents are given back as they came: text that is not well formed or not
+// UTF-8, document types (and with them entities), and deep nesting.
 func checkXML(text []byte, root string) error {
 	if !utf8.Valid(text) {
 		return malformedXML()
