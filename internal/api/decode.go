@@ -268,8 +268,9 @@ func (d *decoder) mapping(p *plan, v reflect.Value) error {
 		}
 		if null, err := d.null(); err != nil {
 			return err
-		} else if null {
-			continue // W-6
+		} else if null { // W-6; an earlier entry of the key counts no longer
+			v.SetMapIndex(reflect.ValueOf(key).Convert(p.typ.Key()), reflect.Value{})
+			continue
 		}
 		mark := d.pushKey(key)
 		e := reflect.New(p.elem.typ).Elem()
