@@ -122,7 +122,7 @@ func (a *App) newRooms(ctx context.Context) (_ *rooms, err error) {
 		return nil, err
 	}
 	r.lambda = a.newLambda(run)
-	if r.codedeploy, err = codedeploy.New(ctx, codedeploy.Deps{DB: a.db, Notify: a.hub.Notify, Tell: r.conductor.TellTx, Log: a.log}); err != nil {
+	if r.codedeploy, err = codedeploy.New(ctx, codedeploy.Deps{DB: a.db, Notify: a.hub.Notify, Tell: r.conductor.TellTx}); err != nil {
 		return nil, err
 	}
 	r.worker = worker.New(worker.Config{DB: a.db, Conductor: r.conductor, Providers: providers, Execute: lambdainvoke.Execute, Env: a.env, Node: node(), Log: a.log})

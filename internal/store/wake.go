@@ -1,6 +1,13 @@
 package store
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Nap is the longest time [DB.Look] lets pass without a look.
+const Nap = time.Minute
 
 // wakes are the subscribers of this process.
 type wakes struct {
@@ -34,6 +41,30 @@ func (db *DB) Subscribe(topic string) (wake <-chan struct{}, stop func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.topics[topic], ch)
+	}
+}
+
+// Look calls look at once, after each wake-up of the topic, and when the time that look gave has
+// passed, until ctx ends. What look cannot do is logged and done again a second later.
+func (db *DB) Look(ctx context.Context, topic string, look func(context.Context) (time.Duration, error)) {
+	wake, stop := db.Subscribe(topic)
+	defer stop()
+	for ctx.Err() == nil {
+		wait, err := look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			db.log.Error("cannot look at what is due, will try again", "topic", topic, "error", err)
+			wait = time.Second
+		}
+		timer := time.NewTimer(min(wait, Nap))
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }
 

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -48,6 +49,43 @@ func TestWakeReachesItsTopicAfterTheCommitOnly(t *testing.T) {
 	if err := wake(nil); err != nil || len(jobs) != 0 {
 		t.Fatalf("%v: woken after stop", err)
 	}
+}
+
+// Look looks at once, again after an error, after a wake-up and when its time has come, and ends.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQLite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	looks, ended := make(chan int, 8), make(chan struct{})
+	go func() {
+		defer close(ended)
+		n := 0
+		db.Look(ctx, "timers", func(context.Context) (time.Duration, error) {
+			n++
+			looks <- n
+			switch n {
+			case 1:
+				return 0, errors.New("the disk is away")
+			case 2:
+				return time.Millisecond, nil
+			}
+			return time.Hour, nil
+		})
+	}()
+	for want := range 4 {
+		select {
+		case <-looks:
+		case <-time.After(5 * time.Minute):
+			t.Fatal("no look", want+1)
+		}
+		if want == 2 { // the third waits an hour, and no longer than Nap
+			if err := db.Update(t.Context(), func(tx *store.Tx) error { tx.Wake("timers"); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cancel()
+	<-ended
 }
 
 func TestWakeReachesOtherNodes(t *testing.T) {

@@ -144,39 +144,16 @@ func (r *Room) look(ctx context.Context, tx *store.Tx, seen store.MetricAlarm) e
 	return errors.Join(save(ctx, tx, row, d), act(ctx, tx, row, &d, from))
 }
 
-const (
-	// nap is the longest sleep without a look.
-	nap = time.Minute
-	// pause follows a failure of the database.
-	pause = time.Second
-	// batch is how many alarms are looked at at a time.
-	batch = 100
-)
+// batch is how many alarms are looked at at a time.
+const batch = 100
 
 // Run evaluates alarms and tells topics of those that turned, until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
 	var delivers sync.WaitGroup
 	defer delivers.Wait()
 	delivers.Go(func() { _ = r.courier.Run(ctx) }) // which ends with ctx, and with nothing else
-	wake, stop := r.deps.DB.Subscribe(store.TopicAlarms)
-	defer stop()
-	for {
-		wait, err := r.due(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			r.deps.Log.Error("cloudwatch: cannot look at the alarms, will try again", "error", err)
-			wait = pause
-		}
-		timer := time.NewTimer(min(wait, nap))
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
+	r.deps.DB.Look(ctx, store.TopicAlarms, r.due)
+	return nil
 }
 
 // due evaluates the alarms whose time has come and says when to look again.
@@ -201,7 +178,7 @@ func (r *Room) due(ctx context.Context) (time.Duration, error) {
 		}
 		if len(rows) < batch {
 			if len(rows) == 0 {
-				return nap, nil
+				return store.Nap, nil
 			}
 			continue // those just looked at have new times
 		}

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"regexp"
 	"sync"
 	"time"
@@ -49,7 +48,6 @@ type Deps struct {
 	Notify func(arn string)
 	// Tell keeps an event for EventBridge in the transaction of what it tells of; may be nil.
 	Tell func(ctx context.Context, tx *store.Tx, o store.Outgoing) error
-	Log  *slog.Logger
 }
 
 // Room answers the CodeDeploy API and the agents of the instances. It is safe for concurrent use.
@@ -73,9 +71,6 @@ func New(ctx context.Context, deps Deps) (*Room, error) {
 	if deps.Tell == nil {
 		deps.Tell = func(context.Context, *store.Tx, store.Outgoing) error { return nil }
 	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
 	s, err := newSigner(ctx, deps.DB)
 	if err != nil {
 		return nil, fmt.Errorf("codedeploy: %w", err)
@@ -83,38 +78,15 @@ func New(ctx context.Context, deps Deps) (*Room, error) {
 	return &Room{deps: deps, signer: s}, nil
 }
 
-const (
-	// nap is the longest sleep without a look at what is due.
-	nap = time.Minute
-	// pause follows a failure of the database.
-	pause = time.Second
-	// batch is how many rows are looked at at a time.
-	batch = 100
-)
+// batch is how many rows are looked at at a time.
+const batch = 100
 
 // Run wakes the agents that wait here for commands that another node has made, and fails targets
 // whose instance is silent, until ctx ends; then it ends all waiting.
 func (r *Room) Run(ctx context.Context) error {
 	defer r.EndPolls()
-	wake, stop := r.deps.DB.Subscribe(store.TopicCommands)
-	defer stop()
-	for {
-		wait, err := r.look(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			r.deps.Log.Error("codedeploy: cannot look at the deployments, will try again", "error", err)
-			wait = pause
-		}
-		timer := time.NewTimer(min(wait, nap))
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
+	r.deps.DB.Look(ctx, store.TopicCommands, r.look)
+	return nil
 }
 
 // look does what is due and says when something is due next.
@@ -146,7 +118,7 @@ func (r *Room) look(ctx context.Context) (time.Duration, error) {
 	if len(due) == batch {
 		return 0, nil
 	}
-	return nap, nil
+	return store.Nap, nil
 }
 
 // expire fails the event of a target that is due.

@@ -9,52 +9,21 @@ import (
 	"penstock/internal/store"
 )
 
-const (
-	// nap is the longest sleep without a look at the schedules.
-	nap = time.Minute
-	// pause follows a failure of the database.
-	pause = time.Second
-	// batch is how many rules are looked at at a time.
-	batch = 100
-)
+// batch is how many rules are looked at at a time.
+const batch = 100
 
 // Run fires schedules and delivers until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
 	defer r.client.CloseIdleConnections()
 	var both sync.WaitGroup
-	both.Go(func() { r.schedules(ctx) })
+	both.Go(func() { r.deps.DB.Look(ctx, store.TopicEventRules, r.due) })
 	err := r.courier.Run(ctx)
 	both.Wait()
 	return err
 }
 
-// schedules fires what is due. What became due while no server ran fires once, at the start.
-func (r *Room) schedules(ctx context.Context) {
-	wake, stop := r.deps.DB.Subscribe(store.TopicEventRules)
-	defer stop()
-	for {
-		wait, err := r.due(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			r.deps.Log.Error("events: cannot look at the schedules, will try again", "error", err)
-			wait = pause
-		}
-		timer := time.NewTimer(min(wait, nap))
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// due fires the rules whose time has come and says when to look again.
+// due fires the rules whose time has come and says when to look again. What became due while no
+// server ran fires once, at the start.
 func (r *Room) due(ctx context.Context) (time.Duration, error) {
 	for {
 		var rows []store.EventRule
@@ -75,7 +44,7 @@ func (r *Room) due(ctx context.Context) (time.Duration, error) {
 			}
 		}
 		if len(rows) < batch {
-			return nap, nil
+			return store.Nap, nil
 		}
 	}
 }
