@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"pgregory.net/rapid"
 
 	"penstock/internal/definition"
@@ -148,7 +149,8 @@ func said(t interface{ Fatal(...any) }, body *hclsyntax.Body, path string, out m
 	}
 }
 
-// C-14: Terraform's own parser reads what is written, and each text means itself.
+// C-14: Terraform's own parser reads what is written, each text means itself, and terraform fmt
+// would change nothing.
 func TestTerraformIsRead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -157,6 +159,9 @@ func TestTerraformIsRead(t *testing.T) {
 		file, diagnostics := hclsyntax.ParseConfig([]byte(text), "t.tf", hcl.InitialPos)
 		if diagnostics.HasErrors() {
 			t.Fatalf("%v\n%s", diagnostics, text)
+		}
+		if diff := cmp.Diff(text, string(hclwrite.Format([]byte(text)))); diff != "" {
+			t.Fatal("terraform fmt would change it: " + diff)
 		}
 		got := map[string][]string{}
 		said(t, file.Body.(*hclsyntax.Body), "", got)
@@ -210,13 +215,16 @@ func TestTerraformTellsWhatItCannot(t *testing.T) {
 	if _, diagnostics := hclsyntax.ParseConfig([]byte(text), "t.tf", hcl.InitialPos); diagnostics.HasErrors() {
 		t.Fatalf("%v\n%s", diagnostics, text)
 	}
+	if diff := cmp.Diff(text, string(hclwrite.Format([]byte(text)))); diff != "" {
+		t.Error("terraform fmt would change it: " + diff)
+	}
 	for _, want := range []string{"blockers", "commands", "outputVariables", "environmentVariables", "files of an output artifact", "disabled inbound transition"} {
 		if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, want) }) || !strings.Contains(text, want) {
 			t.Errorf("nothing is said of %s: %q", want, notes)
 		}
 	}
 	for _, want := range []string{`"OAuthToken" = var.SourceGitOAuthToken`, `variable "SourceGitOAuthToken"`, `resource "aws_codepipeline" "_1_p"`, `resource "aws_codepipeline_webhook" "hook"`,
-		"secret_token = var.WebhookHookSecret", "target_pipeline = aws_codepipeline._1_p.name", `resource "aws_codepipeline_custom_action_type" "Build_Mine_1"`, `"team" = "one"`, "sensitive = true"} {
+		"secret_token = var.WebhookHookSecret", "target_pipeline = aws_codepipeline._1_p.name", `resource "aws_codepipeline_custom_action_type" "Build_Mine_1"`, `"team" = "one"`, "sensitive   = true"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %s in\n%s", want, text)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"penstock/internal/pipeline"
 )
@@ -16,18 +17,38 @@ import (
 type hcl struct {
 	strings.Builder
 	depth   int
+	rows    [][2]string // attributes that stand together and are not yet written
 	notes   []string
 	secrets vault
 }
 
 func (h *hcl) line(text string) {
+	h.flush()
 	h.WriteString(strings.Repeat("  ", h.depth) + text + "\n")
+}
+
+// set gives an attribute of one line.
+func (h *hcl) set(name, value string) {
+	h.rows = append(h.rows, [2]string{name, value})
+}
+
+// flush writes attributes with their equals signs in one column, as terraform fmt has them.
+func (h *hcl) flush() {
+	width := 0
+	for _, row := range h.rows {
+		width = max(width, utf8.RuneCountInString(row[0]))
+	}
+	for _, row := range h.rows {
+		fmt.Fprintf(h, "%s%-*s = %s\n", strings.Repeat("  ", h.depth), width, row[0], row[1])
+	}
+	h.rows = nil
 }
 
 func (h *hcl) block(head string, body func()) {
 	h.line(head + " {")
 	h.depth++
 	body()
+	h.flush()
 	h.depth--
 	h.line("}")
 }
@@ -36,13 +57,13 @@ func (h *hcl) block(head string, body func()) {
 
 func (h *hcl) text(name, value string) {
 	if value != "" {
-		h.line(name + " = " + quote(value))
+		h.set(name, quote(value))
 	}
 }
 
 func (h *hcl) number(name string, value int) {
 	if value != 0 {
-		h.line(name + " = " + strconv.Itoa(value))
+		h.set(name, strconv.Itoa(value))
 	}
 }
 
@@ -54,7 +75,7 @@ func (h *hcl) list(name string, values []string) {
 	for i, v := range values {
 		quoted[i] = quote(v)
 	}
-	h.line(name + " = [" + strings.Join(quoted, ", ") + "]")
+	h.set(name, "["+strings.Join(quoted, ", ")+"]")
 }
 
 // dict writes a map; those of its values that are secrets are variables.
@@ -69,8 +90,9 @@ func (h *hcl) dict(name string, values map[string]string, secrets map[string]sec
 		if s, ok := secrets[k]; ok {
 			v = "var." + h.secrets.name(s)
 		}
-		h.line(quote(k) + " = " + v)
+		h.set(quote(k), v)
 	}
+	h.flush()
 	h.depth--
 	h.line("}")
 }
@@ -170,8 +192,8 @@ func Terraform(f Form) (text string, notes []string) {
 	for _, s := range h.secrets.secrets {
 		h.block(`variable "`+s.name+`"`, func() {
 			h.text("description", s.about)
-			h.line("type = string")
-			h.line("sensitive = true")
+			h.set("type", "string")
+			h.set("sensitive", "true")
 		})
 	}
 	return h.String(), h.notes
@@ -334,12 +356,12 @@ func (h *hcl) webhook(w Webhook, tags []pipeline.Tag, target string) {
 		h.text("name", w.Name)
 		h.text("authentication", w.Authentication)
 		h.text("target_action", w.TargetAction)
-		h.line("target_pipeline = aws_codepipeline." + label(target) + ".name")
+		h.set("target_pipeline", "aws_codepipeline."+label(target)+".name")
 		if c := w.AuthenticationConfiguration; c != (WebhookSecret{}) {
 			h.block("authentication_configuration", func() {
 				h.text("allowed_ip_range", c.AllowedIPRange)
 				if c.SecretToken == pipeline.SecretMask {
-					h.line("secret_token = var." + h.secrets.name(webhookSecret(w)))
+					h.set("secret_token", "var."+h.secrets.name(webhookSecret(w)))
 				} else {
 					h.text("secret_token", c.SecretToken)
 				}
@@ -365,8 +387,8 @@ func (h *hcl) actionType(t ActionType) {
 			bounds pipeline.Bounds
 		}{{"input_artifact_details", t.InputArtifactDetails}, {"output_artifact_details", t.OutputArtifactDetails}} {
 			h.block(side.name, func() {
-				h.line("minimum_count = " + strconv.Itoa(side.bounds.Min))
-				h.line("maximum_count = " + strconv.Itoa(side.bounds.Max))
+				h.set("minimum_count", strconv.Itoa(side.bounds.Min))
+				h.set("maximum_count", strconv.Itoa(side.bounds.Max))
 			})
 		}
 		for _, p := range t.ConfigurationProperties {
@@ -378,7 +400,7 @@ func (h *hcl) actionType(t ActionType) {
 					name string
 					on   bool
 				}{{"key", p.Key}, {"queryable", p.Queryable}, {"required", p.Required}, {"secret", p.Secret}} {
-					h.line(flag.name + " = " + strconv.FormatBool(flag.on))
+					h.set(flag.name, strconv.FormatBool(flag.on))
 				}
 			})
 		}
