@@ -36,7 +36,7 @@ func elementsOf(text []byte) (list []string, err error) {
 func storable(tags []store.Tag) bool {
 	seen := map[string]bool{}
 	for _, tag := range tags {
-		if seen[tag.Key] || tag.Key == "" || !utf8.ValidString(tag.Key+tag.Value) || strings.Contains(tag.Key+tag.Value, "\x00") {
+		if seen[tag.Key] || tag.Key == "" || !utf8.ValidString(tag.Key) || !utf8.ValidString(tag.Value) || strings.Contains(tag.Key+tag.Value, "\x00") {
 			return false
 		}
 		seen[tag.Key] = true
@@ -45,12 +45,14 @@ func storable(tags []store.Tag) bool {
 }
 
 // FuzzDocument: a document that is taken is one element of the name that is asked for, is the same
-// within an answer, and what is read of it can be stored. N-3
+// within an answer, and it and what is read of it can be stored. N-3
 func FuzzDocument(f *testing.F) {
 	for _, text := range []string{
 		`<?xml version="1.0" encoding="UTF-8"?><Tagging xmlns="` + namespace + `"><TagSet><Tag><Key>a</Key><Value>&#233;&lt;</Value></Tag></TagSet></Tagging>`,
 		` <Tagging a="1" b:a="2"><!-- c --><TagSet><Tag><Key><![CDATA[<]]></Key></Tag></TagSet></Tagging>`,
 		`<Tagging/><?xml version="1.0"?>`, "<!DOCTYPE a><Tagging/>", "<Tagging>&#0;&#1;</Tagging>", "\ufeff<Tagging/>", `<Tagging a="1" a="2"/>`, "a=b&c=%00", "a=b&%ff=+",
+		"<!-- \x00\x01\ufffe --><Tagging/>", "<!-- -->\u00a0<Tagging/>&#32;", "<?xml version='1.0'?>\u0085<Tagging/>", "<![CDATA[ ]]><Tagging/>",
+		`<x:Tagging xmlns:x="u" x:a='' a=""><x:TagSet/><TagSet><Tag><Key>&#x10ffff;</Key><Value/><Key>b</Key></Tag></TagSet></x:Tagging >`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -60,6 +62,9 @@ func FuzzDocument(f *testing.F) {
 		}
 		if checkXML(text, "Tagging") != nil {
 			return
+		}
+		if bytes.ContainsRune(text, 0) {
+			t.Fatalf("not every database can hold %q", text)
 		}
 		list, err := elementsOf(text)
 		if err != nil || len(list) == 0 || list[0] != "0Tagging" {

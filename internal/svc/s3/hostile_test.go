@@ -52,6 +52,10 @@ func TestHostileDocuments(t *testing.T) {
 	s.bucket(s.client(admin), "xml", "")
 	s.raw("PUT", "/xml/k", []byte("x"))
 	bomb := `<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>`
+	var attributes strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&attributes, ` a%d=""`, i)
+	}
 	documents := map[string]string{
 		"entity bomb": bomb + `<%s>&b;</%s>`, "external entity": `<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><%s>&f;</%s>`,
 		"unknown entity": `<%s>&lol;</%s>`, "not closed": `<%s><a>`, "crossed": `<%s><a><b></a></b></%s>`, "two roots": `<%s/><%s/>`,
@@ -59,6 +63,8 @@ func TestHostileDocuments(t *testing.T) {
 		"not UTF-8": "<%s>\xff</%s>", "NUL": "<%s>\x00</%s>", "stylesheet": `<?xml-stylesheet href="x"?><%s/>`, "trailing": `<%s/>junk`,
 		"declaration at the end": `<%s/><?xml version="1.0"?>`, "declaration within": `<%s><?xml version="1.0"?></%s>`, "two declarations": `<?xml version="1.0"?><?xml version="1.0"?><%s/>`,
 		"comment before the declaration": `<!-- x --><?xml version="1.0"?><%s/>`, "an attribute twice": `<%s a="1" a="2"/>`,
+		"NUL in a comment": "<!-- \x00 --><%s/>", "a control in a comment": "<%s><!-- \x01 --></%s>", "no character": "<%s><!-- \ufffe --></%s>", "another space": "<!-- x -->\u00a0<%s/>",
+		"a reference before": "&#32;<%s/>", "a section behind": "<%s/><![CDATA[ ]]>", "attributes": "<%s" + attributes.String() + "/>",
 	}
 	for target, root := range map[string]string{
 		"PUT /xml?versioning": "VersioningConfiguration", "PUT /xml?tagging": "Tagging", "PUT /xml/k?tagging": "Tagging", "POST /xml?delete": "Delete",

@@ -24,6 +24,8 @@ const (
 	maxDeleteXML   = 4 << 20
 	maxCompleteXML = 4 << 20
 	maxXMLDepth    = 32
+	// maxXMLAttributes bounds those of one element, which are compared each with each.
+	maxXMLAttributes = 100
 )
 
 // writeXML answers with a document.
@@ -92,9 +94,9 @@ func (c *call) readXML(limit int64, root string, v any) (bool, error) {
 
 // checkXML refuses what is no plain document with the root element, also where encoding/xml would
 // let it pass, for documents are given back as they came: text that is not well formed or not
-// UTF-8, document types (and with them entities), and deep nesting.
+// UTF-8, characters that XML does not have, document types (and with them entities), and deep nesting.
 func checkXML(text []byte, root string) error {
-	if !utf8.Valid(text) {
+	if !utf8.Valid(text) || bytes.ContainsFunc(text, foreign) {
 		return malformedXML()
 	}
 	d := xml.NewDecoder(bytes.NewReader(text))
@@ -115,7 +117,7 @@ func checkXML(text []byte, root string) error {
 					return malformedXML()
 				}
 			}
-			if depth++; depth > maxXMLDepth {
+			if depth++; depth > maxXMLDepth || len(t.Attr) > maxXMLAttributes {
 				return malformedXML()
 			}
 			for i, a := range t.Attr {
@@ -128,7 +130,8 @@ func checkXML(text []byte, root string) error {
 				return malformedXML()
 			}
 		case xml.CharData:
-			if depth == 0 && len(bytes.TrimSpace(t)) > 0 {
+			// As it stands there: a reference to a space is none.
+			if depth == 0 && len(bytes.Trim(text[at:d.InputOffset()], " \t\r\n")) > 0 {
 				return malformedXML()
 			}
 		case xml.Directive:
@@ -151,6 +154,11 @@ func checkXML(text []byte, root string) error {
 			return malformedXML()
 		}
 	}
+}
+
+// foreign tells whether a character has no place in XML, not even in a comment.
+func foreign(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\ufffe' || r == '\uffff'
 }
 
 // stamp is the form of times in documents.
