@@ -225,6 +225,8 @@ func TestMalformed(t *testing.T) {
 		{``, policy.Identity, "Syntax errors in policy."},
 		{`[]`, policy.Identity, "Syntax errors in policy."},
 		{statement(ok) + "x", policy.Identity, "Syntax errors in policy."},
+		{statement(ok) + "]", policy.Identity, "Syntax errors in policy."},
+		{statement(ok) + " }", policy.Identity, "Syntax errors in policy."},
 		{`{"Statement":[]}`, policy.Identity, "Syntax errors in policy."},
 		{statement(`"Effect":"allow","Action":"s3:*","Resource":"*"`), policy.Identity, "Syntax errors in policy."},
 		{statement(ok + `,"Colour":"red"`), policy.Identity, "Syntax errors in policy."},

@@ -257,7 +257,7 @@ func payloadOf(contentType string, body []byte) (any, error) {
 	if err := decoder.Decode(&v); err != nil {
 		return nil, err
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one document")
 	}
 	return v, nil

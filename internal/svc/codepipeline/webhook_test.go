@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -99,6 +100,7 @@ func TestWebhookGitHub(t *testing.T) {
 			"no commits":     {200, "ignored: $.commits[*].id selects nothing", `{"ref":"refs/heads/get"}`, []string{"X-Hub-Signature-256", signature256(hookSecret, `{"ref":"refs/heads/get"}`)}},
 			"no JSON":        {400, "neither JSON", `{`, []string{"X-Hub-Signature-256", signature256(hookSecret, `{`)}},
 			"two documents":  {400, "neither JSON", body + "{}", []string{"X-Hub-Signature-256", signature256(hookSecret, body+"{}")}},
+			"closed twice":   {400, "neither JSON", body + "}", []string{"X-Hub-Signature-256", signature256(hookSecret, body+"}")}},
 		} {
 			if status, text := w.post(hook.Url, c.body, c.header...); status != c.status || !strings.Contains(text, c.text) {
 				w.Errorf("%s: %d %s", name, status, text)
@@ -391,17 +393,21 @@ func TestRegisterWebhookStays(t *testing.T) {
 	}
 }
 
-// S-251: no payload panics.
+// S-251: no payload panics; one that is no form is JSON and nothing else, or blank.
 func FuzzPayload(f *testing.F) {
-	for _, body := range []string{`{"ref":1}`, "payload=%7B%7D", "payload=%zz", "", "[[[", `{"a":"\u0000"}`, "\xff"} {
+	for _, body := range []string{`{"ref":1}`, "payload=%7B%7D", "payload=%zz", "", "[[[", `{"a":"\u0000"}`, "\xff", `{"ref":[{"x":-1e1000}]}`, `{"ref":1}]`, `[]}`, "1 2", "\u00a0",
+		"payload=%7B%7D%5D&payload=1"} {
 		f.Add("application/json", body)
 		f.Add("application/x-www-form-urlencoded", body)
 		f.Add(`application/json; charset="`, body)
 	}
-	f.Fuzz(func(_ *testing.T, contentType, body string) {
+	f.Fuzz(func(t *testing.T, contentType, body string) {
 		v, err := payloadOf(contentType, []byte(body))
 		if err == nil {
 			filtered([]api.WebhookFilterRule{{JsonPath: "$.ref[*].x", MatchEquals: "{a}{b}"}, {JsonPath: "$"}}, map[string]string{"a": body}, v)
+		}
+		if _, err := payloadOf("", []byte(body)); (err == nil) != (json.Valid([]byte(body)) || strings.TrimSpace(body) == "") {
+			t.Fatalf("%q as JSON: %v", body, err)
 		}
 	})
 }
