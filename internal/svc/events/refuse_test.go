@@ -49,6 +49,8 @@ func TestRefusals(t *testing.T) {
 		{Id: "t", Arn: topic, Input: `{`}, {Id: "t", Arn: topic, Input: `{}`, InputPath: "$"}, {Id: "t", Arn: topic, InputPath: "detail"}, {Id: "t", Arn: topic, InputPath: "$]"},
 		{Id: "t", Arn: topic, SqsParameters: &api.SqsParameters{}}, {Id: "t", Arn: topic, DeadLetterConfig: &api.DeadLetterConfig{Arn: "arn:aws:sqs:us-east-1:000000000000:q"}},
 		transform("hello", nil), transform(`{"a":<b>}`, nil), transform(`{"a":<b>}`, map[string]string{"b": "b"}), transform(`"x"`, map[string]string{"aws.x": "$"}),
+		transform(`{<b>:1}`, map[string]string{"b": "$"}), transform(`{"a":[{<aws.events.event>:1}]}`, nil),
+		transform(`<b><b>`, map[string]string{"b": "$"}), transform(`1.5<b>`, map[string]string{"b": "$"}), transform(`"\u00<b>"`, map[string]string{"b": "$"}),
 		transform(`"x`, nil), transform("", nil), transform(`"`+strings.Repeat("x", maxTemplate)+`"`, nil),
 	} {
 		if _, err := b.PutTargets(b.ctx, &api.PutTargetsInput{Rule: "r", Targets: []api.Target{target}}); fault.Code(err) != "ValidationException" {
@@ -163,15 +165,20 @@ func transformed(template string, paths map[string]string) api.Target {
 	return api.Target{Id: "t", InputTransformer: &api.InputTransformer{InputTemplate: template, InputPathsMap: paths}}
 }
 
+// N-14: with a template that was taken, whatever stands at the path, the target gets JSON.
 func FuzzTemplate(f *testing.F) {
 	f.Add(`{"a":<b>}`, "$.a[0]['b']")
 	f.Add(`"<b> \"<b>"`, "$.*")
+	f.Add(`{<b>:<b>}`, "$.n[1]")
+	f.Add("<b><b>\n1.5<b>", "$.n[0]")
+	f.Add(`["\u00<b>41",<b>,{"<b>":<aws.events.event>}]<aws.events.event.json>`, "$.n[*]")
 	f.Fuzz(func(t *testing.T, template, at string) {
 		target := transformed(template, map[string]string{"b": at})
 		if checkInput(&target) != nil {
 			return
 		}
-		o := &occurrence{decoded: map[string]any{"a": []any{map[string]any{"b": "\"x\\"}}}}
+		o := &occurrence{decoded: map[string]any{
+			"a": []any{map[string]any{"b": "\"x\\"}}, "n": []any{json.Number("1.5"), json.Number("-2E+3"), json.Number("0"), true, nil, "", "\x00\u2028<b>"}}}
 		got, err := input(&target, o, "arn", "name")
 		if err == nil && valuesOf(got) != nil {
 			t.Errorf("%q at %q gives %q", template, at, got)

@@ -72,17 +72,24 @@ func checkInput(t *api.Target) error {
 			if _, ok := parsePath(x.InputPathsMap[key]); !ok {
 				return wrong("Invalid InputPathsMap path %q", x.InputPathsMap[key])
 			}
-			known[key] = "x"
+			known[key] = nil
 		}
 		for _, key := range given {
-			known[key] = "x"
+			known[key] = nil
 		}
-		text, err := fill(x.InputTemplate, known)
-		if err != nil {
-			return wrong("Invalid InputTemplate: %v", err)
-		}
-		if err := valuesOf(text); err != nil {
-			return wrong("Invalid InputTemplate: it is neither JSON nor strings in quotes, with <variables>")
+		// It must do with any value. A list cannot be the key of an object, and a number must not
+		// run into another.
+		for _, v := range []any{[]any{}, json.Number("1.5e1")} {
+			for key := range known {
+				known[key] = v
+			}
+			text, err := fill(x.InputTemplate, known)
+			if err != nil {
+				return wrong("Invalid InputTemplate: %v", err)
+			}
+			if err := valuesOf(text); err != nil {
+				return wrong("Invalid InputTemplate: it is neither JSON nor strings in quotes, with <variables> as values")
+			}
 		}
 	}
 	return nil
