@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/codepipeline/types"
 	"github.com/google/go-cmp/cmp"
@@ -39,15 +41,19 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// Nothing that a terminal acts on, or that turns the direction of writing, is left but colours in
+// a log, and these change nothing else.
 func FuzzClean(f *testing.F) {
-	f.Add("a\x1b[31mb\x1b]0;t\ac")
+	for _, s := range []string{"a\x1b[31mb\x1b]0;t\ac", "\x1b\x1b[[1m\x1b[0m1m\x1bP\x1b[m\x1b\\", "\x1b[1\u009b;\xc2\x9bm\xe2\x80\x1bc\xae", "a \u061c\u2029\t\x1b"} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for i, r := range Clean(s) {
-			if r < ' ' || r >= 0x7f && r < 0xa0 {
+			if r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 				t.Fatalf("%q at %d of Clean(%q)", r, i, s)
 			}
 		}
-		if once := CleanLog(s); CleanLog(once) != once {
+		if once := CleanLog(s); CleanLog(once) != once || Clean(once) != Clean(s) || !utf8.ValidString(once) {
 			t.Fatalf("%q is not clean after once", s)
 		}
 	})
