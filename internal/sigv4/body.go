@@ -267,18 +267,18 @@ func (c *chunked) trailers() error {
 			return c.checkTrailers(signed.Bytes(), claim)
 		}
 		name, value, ok := strings.Cut(line, ":")
-		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
-		key := http.CanonicalHeaderKey(name)
+		// Only ASCII has two cases here: a Kelvin sign is no k.
+		key, value := http.CanonicalHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)
 		switch {
-		case !ok || name == "" || claim != "":
+		case !ok || key == "" || claim != "":
 			return &Failure{Kind: BadTrailer, Detail: "a field cannot be read"}
-		case name == "x-amz-trailer-signature" && c.signedTrailer:
+		case key == "X-Amz-Trailer-Signature" && c.signedTrailer:
 			claim = value
 		case !slices.Contains(c.declared, key) || c.trailer[key] != nil:
 			return &Failure{Kind: BadTrailer, Detail: "a field was not declared in x-amz-trailer"}
 		default:
 			c.trailer.Set(key, value)
-			signed.WriteString(name + ":" + value + "\n")
+			signed.WriteString(strings.ToLower(key) + ":" + value + "\n")
 		}
 	}
 	return &Failure{Kind: BadTrailer, Detail: "it has too many fields"}
