@@ -128,11 +128,11 @@ func queryPairs(raw string) ([]pair, error) {
 	return out, nil
 }
 
-// canonicalQuery encodes and sorts the parameters, without the signature itself.
-func canonicalQuery(pairs []pair) string {
+// canonicalQuery encodes and sorts the parameters, without the signature itself where it is one.
+func canonicalQuery(pairs []pair, presigned bool) string {
 	enc := make([]pair, 0, len(pairs))
 	for _, p := range pairs {
-		if p.name == "X-Amz-Signature" {
+		if presigned && p.name == "X-Amz-Signature" {
 			continue
 		}
 		enc = append(enc, pair{

@@ -96,9 +96,9 @@ func Parse(r *http.Request) (*Signature, error) {
 	var query Form
 	if q := r.URL.RawQuery; q != "" {
 		switch {
-		case strings.Contains(q, "X-Amz-Signature=") || strings.Contains(q, "X-Amz-Algorithm="):
+		case hasParameter(q, "X-Amz-Signature") || hasParameter(q, "X-Amz-Algorithm"):
 			query = QueryForm
-		case strings.Contains(q, "AWSAccessKeyId="):
+		case hasParameter(q, "AWSAccessKeyId"):
 			query = QueryV2Form
 		}
 	}
@@ -122,6 +122,11 @@ func Parse(r *http.Request) (*Signature, error) {
 		return parseQuery(pairs)
 	}
 	return parseV2(r, pairs)
+}
+
+// hasParameter says whether a query gives this parameter a value, its name written as it is.
+func hasParameter(query, name string) bool {
+	return strings.HasPrefix(query, name+"=") || strings.Contains(query, "&"+name+"=")
 }
 
 func parseHeader(r *http.Request, text string, pairs []pair) (*Signature, error) {
@@ -454,7 +459,7 @@ func (s *Signature) canonical(r *http.Request, service, hash string) ([]byte, er
 	b = append(b, '\n')
 	b = append(b, uri...)
 	b = append(b, '\n')
-	b = append(b, canonicalQuery(s.pairs)...)
+	b = append(b, canonicalQuery(s.pairs, s.Form == QueryForm)...)
 	b = append(b, '\n')
 	for name := range strings.SplitSeq(s.signedHeaders, ";") {
 		b = appendHeader(b, r, name)
