@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"maps"
+	"math"
 	"net/url"
 	"reflect"
 	"slices"
@@ -149,7 +150,7 @@ func (d *formDecoder) scalar(p *plan, v reflect.Value, text string, c *checker) 
 		return p.checkNumber(c, float64(i)), nil
 	case Double:
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return false, malformed("A parameter can not be converted to a Double")
 		}
 		v.SetFloat(f)

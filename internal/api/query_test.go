@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"penstock/internal/api"
+	"penstock/internal/api/cloudwatch"
 	"penstock/internal/api/iam"
 	"penstock/internal/api/sns"
 	"penstock/internal/api/sts"
@@ -97,6 +98,18 @@ func TestQueryRefusals(t *testing.T) {
 		_, err := serveForm(t, new(entities), "SimulateCustomPolicy", form)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", form, err, want)
+		}
+	}
+}
+
+// A number is finite, as it is in JSON and CBOR.
+func TestQueryNumbers(t *testing.T) {
+	t.Parallel()
+	s := cloudwatch.New(cloudwatch.Unimplemented{})
+	for number, want := range map[string]string{"1e3": "UnknownOperationException", "-0.5": "UnknownOperationException", "NaN": "MalformedInput", "inf": "MalformedInput", "-Infinity": "MalformedInput", "1e1000": "MalformedInput"} {
+		form := url.Values{"Namespace": {"n"}, "MetricData.member.1.MetricName": {"m"}, "MetricData.member.1.Value": {number}}
+		if _, err := s.ServeQuery(t.Context(), s.Operations["PutMetricData"], form, "", nil); fault.Code(err) != want {
+			t.Errorf("%s: %v", number, err)
 		}
 	}
 }
@@ -213,7 +226,9 @@ func FuzzQuery(z *testing.F) {
 	for _, s := range []string{"ActionNames.member.1=abc&PolicyInputList.member.1=x", "ActionNames=", "A.member.1.B.entry.1.key=x", "....=1", "ActionNames.member.1.x=1",
 		"PolicyInputList.member.1=a&PolicyInputList.member.01=b&PolicyInputList.member.3=c&ActionNames=&MaxItems=7&ContextEntries.member.1.ContextKeyName=k",
 		"Message=m&TopicArn=t&MessageAttributes.entry.1.Name=%ff&MessageAttributes.entry.1.Value.DataType=String&MessageAttributes.entry.1.Value.StringValue=x",
-		"Message=m&MessageAttributes.entry.2.Name=b&MessageAttributes.entry.2.Value.DataType=Binary&MessageAttributes.entry.2.Value.BinaryValue=AA%3D%3D&MessageAttributes.entry.02.Name=b&MessageAttributes.entry.02.Value.DataType=x"} {
+		"Message=m&MessageAttributes.entry.2.Name=b&MessageAttributes.entry.2.Value.DataType=Binary&MessageAttributes.entry.2.Value.BinaryValue=AA%3D%3D&MessageAttributes.entry.02.Name=b&MessageAttributes.entry.02.Value.DataType=x",
+		"Message=&MessageAttributes.entry.7.Name=%EF%BF%BD&MessageAttributes.entry.7.Value.DataType=&MessageAttributes.entry.7.Value.BinaryValue=&MessageAttributes.entry.8.Name=%EF%BF%BD&MessageAttributes.entry.8.Value=&Message=x",
+		"ActionNames.member.1=abc&PolicyInputList.member.1=x&MaxItems=%2B007&ContextEntries.member.1=&ContextEntries.member.2.ContextKeyValues=&ContextEntries.member.9223372036854775807.ContextKeyType=string&ResourceArns.x=1"} {
 		z.Add(s)
 	}
 	z.Fuzz(func(t *testing.T, form string) {
