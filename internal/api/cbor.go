@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -284,8 +285,9 @@ func appendCBORHead(b []byte, major byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, major|27), n)
 }
 
-// AppendCBORText appends s as a text of CBOR.
+// AppendCBORText appends s as a text of CBOR. Invalid UTF-8 becomes U+FFFD.
 func AppendCBORText(b []byte, s string) []byte {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	return append(appendCBORHead(b, cborText, uint64(len(s))), s...)
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/aws/smithy-go/encoding/cbor"
 
@@ -24,20 +25,31 @@ import (
 )
 
 // formed says what is wrong with the form of an answer that is no room's.
-func formed(w *httptest.ResponseRecorder) error {
+func formed(method string, w *httptest.ResponseRecorder) error {
 	body := w.Body.Bytes()
+	if method == http.MethodHead && len(body) == 0 {
+		return nil
+	}
 	switch w.Header().Get("Content-Type") {
 	case "text/xml", "application/xml":
 		d := xml.NewDecoder(bytes.NewReader(body))
-		for {
-			if _, err := d.Token(); err == io.EOF {
+		for empty := true; ; empty = false {
+			if _, err := d.Token(); err == io.EOF && !empty {
 				return nil
 			} else if err != nil {
 				return err
 			}
 		}
 	case "application/cbor":
-		_, err := cbor.Decode(body)
+		v, err := cbor.Decode(body)
+		texts, ok := v.(cbor.Map)
+		for _, text := range texts {
+			s, is := text.(cbor.String)
+			ok = ok && is && utf8.ValidString(string(s))
+		}
+		if err == nil && !ok {
+			err = errors.New("not a map of texts")
+		}
 		return err
 	case "text/plain; charset=utf-8":
 		return nil
@@ -59,6 +71,7 @@ func FuzzDoor(f *testing.F) {
 		"POST /service/GraniteServiceVersion20100801/operation/PutMetricData HTTP/1.1\r\nHost: h\r\nSmithy-Protocol: rpc-v2-cbor\r\nContent-Length: 2\r\nAuthorization: " + signed("monitoring") + "\r\n\r\n\xbf\xff",
 		"GET /2015-03-31/functions/a%2Fb/invocations HTTP/1.1\r\nHost: h\r\nAuthorization: " + signed("lambda") + "\r\n\r\n",
 		"POST /2015-03-31/functions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nAuthorization: " + signed("lambda") + "\r\n\r\n{}",
+		"HEAD /service/x HTTP/1.1\r\nHost: h\r\nSmithy-Protocol: rpc-v2-cbor\r\n\r\n", "GET /%ff HTTP/1.1\r\nHost: h\r\nSmithy-Protocol: rpc-v2-cbor\r\n\r\n", "HEAD /?Action=GetUser HTTP/1.1\r\nHost: iam.h\r\n\r\n",
 		"GET /v1/repos/../healthz HTTP/1.0\r\n\r\n", "HEAD http://x/y HTTP/1.1\r\nHost: z\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: \xff<&.\x7f\r\nX-Amzn-Query-Mode: true\r\nContent-Length: 0\r\n\r\n",
 	} {
@@ -103,7 +116,7 @@ func FuzzDoor(f *testing.F) {
 			case w.Code < 400 || w.Code >= 500 && w.Code != http.StatusNotImplemented:
 				t.Fatalf("%q: %d %s", message, w.Code, w.Body)
 			}
-			if err := formed(w); err != nil {
+			if err := formed(r.Method, w); err != nil {
 				t.Fatalf("%q: %v: %v %s", message, err, w.Header(), w.Body)
 			}
 		}
