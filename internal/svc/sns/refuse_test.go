@@ -27,6 +27,9 @@ func TestRefusals(t *testing.T) {
 		{Name: "x", Attributes: map[string]string{"Policy": "{"}}, {Name: "x", Attributes: map[string]string{"SignatureVersion": "3"}},
 		{Name: "x", Attributes: map[string]string{"DeliveryPolicy": `{"http":{"defaultHealthyRetryPolicy":{"numRetries":1000}}}`}},
 		{Name: "x", Attributes: map[string]string{"KmsMasterKeyId": "alias/aws/sns"}}, {Name: "news", Attributes: map[string]string{"DisplayName": "other"}},
+		{Name: "x", Attributes: map[string]string{"DeliveryPolicy": `{"http":{"defaultHealthyRetryPolicy":{"numRetries":1,"numMaxDelayRetries":4611686018427387904,"numNoDelayRetries":4611686018427387904,"minDelayTarget":1,"maxDelayTarget":1,"backoffFunction":"linear"}}}`}},
+		{Name: "y", Attributes: map[string]string{"DeliveryPolicy": `{"http":{"defaultHealthyRetryPolicy":{"retries":1,"minDelayTarget":1,"maxDelayTarget":1,"backoffFunction":"linear"}}}`}},
+		{Name: "z", Attributes: map[string]string{"DeliveryPolicy": `{}}`}},
 	} {
 		_, err := b.CreateTopic(b.ctx, &in)
 		invalid("topic", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"time"
 )
@@ -54,9 +55,7 @@ func parseDelivery(text string) (delivery, error) {
 		Request  *request         `json:"requestPolicy"`
 		Throttle *json.RawMessage `json:"throttlePolicy"`
 	}
-	in := json.NewDecoder(bytes.NewReader([]byte(text)))
-	in.DisallowUnknownFields()
-	if err := in.Decode(&p); err != nil {
+	if err := strict([]byte(text), &p); err != nil {
 		return d, errors.New("it is not a delivery policy")
 	}
 	own, req, throttle := p.Retries, p.Request, p.Throttle
@@ -77,7 +76,7 @@ func parseDelivery(text string) (delivery, error) {
 	if own == nil {
 		return d, nil
 	}
-	if err := json.Unmarshal(*own, &d.retries); err != nil {
+	if err := strict(*own, &d.retries); err != nil {
 		return d, errors.New("the retry policy is not valid")
 	}
 	r := d.retries
@@ -86,7 +85,7 @@ func parseDelivery(text string) (delivery, error) {
 		return d, errors.New("delays are from 1 to 3600 seconds, and the least is not more than the most")
 	case r.Retries < 0 || r.Retries > 100:
 		return d, errors.New("numRetries is from 0 to 100")
-	case r.AtMax < 0 || r.AtOnce < 0 || r.AtMin < 0 || r.AtMax+r.AtOnce+r.AtMin > r.Retries:
+	case r.AtMax < 0 || r.AtOnce < 0 || r.AtMin < 0 || max(r.AtMax, r.AtOnce, r.AtMin, r.AtMax+r.AtOnce+r.AtMin) > r.Retries:
 		return d, errors.New("the retries of the phases are together not more than numRetries")
 	}
 	switch r.Function {
@@ -94,6 +93,19 @@ func parseDelivery(text string) (delivery, error) {
 		return d, nil
 	}
 	return d, errors.New("backoffFunction is linear, arithmetic, geometric or exponential")
+}
+
+// strict decodes one JSON value without unknown members, after which nothing follows.
+func strict(text []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
 }
 
 // wait is how long to wait before a retry, counted from 0; false if there is none.
