@@ -180,8 +180,15 @@ func readEvidence(name string) (*audit.Evidence, error) {
 		return nil, err
 	}
 	defer f.Close()
-	e := &audit.Evidence{}
-	if err := json.NewDecoder(io.LimitReader(f, maxEvidence)).Decode(e); err != nil {
+	text, err := io.ReadAll(io.LimitReader(f, maxEvidence+1))
+	if err == nil && len(text) > maxEvidence {
+		err = errors.New("it is larger than 256 MiB")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	e, err := audit.ReadEvidence(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return e, nil

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,29 @@ type Evidence struct {
 	Deeds   []Deed         `json:"deeds"`
 	History History        `json:"history"`
 	Records []ProvedRecord `json:"records"`
+}
+
+// ReadEvidence reads a file of evidence. It may be laid out otherwise than it was written, but every
+// reader must find in it what this one does: a member that is not of it, or is there twice or in
+// other case, would show people what Check has not seen.
+func ReadEvidence(text []byte) (*Evidence, error) {
+	e := &Evidence{}
+	if err := json.Unmarshal(text, e); err != nil {
+		return nil, err
+	}
+	own, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	var compact, given bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return nil, err
+	}
+	json.HTMLEscape(&given, compact.Bytes()) // as Marshal does
+	if !bytes.Equal(given.Bytes(), own) {
+		return nil, errors.New("it has a member that evidence has not, or one twice, or is written otherwise than penstock writes it")
+	}
+	return e, nil
 }
 
 // ProvedRecord is a record with the proof that the server sealed it.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -62,6 +63,28 @@ func TestEvidence(t *testing.T) {
 		c.change(e)
 		if err := e.Check(trusted); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+	e := made()
+	e.History.Definition, e.History.Trigger = json.RawMessage(`{"name":"<p>"}`), "a & b\u2028"
+	file, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, same := range []string{string(file), strings.ReplaceAll(string(file), `\u003c`, "<"), strings.ReplaceAll(string(file), "  ", "\t") + "\n"} {
+		if read, err := ReadEvidence([]byte(same)); err != nil || read.Check(trusted) != nil {
+			t.Errorf("%v: %s", err, same)
+		}
+	}
+	for _, forged := range []string{
+		string(file) + `{"by":"arn:eve"}`, string(file) + "]",
+		strings.Replace(string(file), `"deeds": [`, `"deeds": [{"by": "arn:eve"}], "DEEDS": [`, 1),
+		strings.Replace(string(file), `"by": "arn:bob"`, `"by": "arn:eve", "by": "arn:bob"`, 1),
+		strings.Replace(string(file), `"by": "arn:bob"`, `"by": "arn:bob", "approvedBy": "arn:eve"`, 1),
+		strings.Replace(string(file), `"arn:bob"`, `"arn:\u0062ob"`, 1),
+	} {
+		if _, err := ReadEvidence([]byte(forged)); err == nil {
+			t.Error("read", forged)
 		}
 	}
 	if err := made().Check([]string{PublicKey(key(2))}); err == nil || !strings.Contains(err.Error(), "which is not trusted: it is none of those given with --key, nor") {
