@@ -295,26 +295,3 @@ func TestTidyKeepsEverything(t *testing.T) {
 		t.Errorf("%+v %v", c, err)
 	}
 }
-
-// A push begins with text of the client: whatever it is, it is refused or understood.
-func FuzzPushHead(f *testing.F) {
-	f.Add([]byte("0000"))
-	f.Add(append(appendPkt(nil, []byte(zero+" "+emptyTree+" refs/heads/x\x00report-status side-band-64k\n")), "0000PACK"...))
-	f.Add([]byte("fff0"))
-	f.Add([]byte("0004"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		h, err := readPushHead(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		if !bytes.HasPrefix(data, h.raw) && len(data) >= len(h.raw) && !bytes.EqualFold(data[:len(h.raw)], h.raw) {
-			t.Errorf("passed on as %q", h.raw)
-		}
-		for _, u := range h.updates {
-			if !ValidID(u.old) || !ValidID(u.new) {
-				t.Errorf("took %+v", u)
-			}
-		}
-		h.refusal(nil)
-	})
-}

@@ -76,14 +76,21 @@ func readPushHead(r io.Reader) (*pushHead, error) {
 		if len(h.raw) > maxPushHead || len(h.updates) >= maxUpdates {
 			return nil, fmt.Errorf("%w: more than %d refs in one push", ErrTooLarge, maxUpdates)
 		}
-		text, caps, first := strings.Cut(strings.TrimSuffix(string(line), "\n"), "\x00")
-		if first && len(h.updates) == 0 {
-			for c := range strings.FieldsSeq(caps) {
-				h.report = h.report || c == "report-status" || c == "report-status-v2"
-				h.sideband = h.sideband || c == "side-band-64k"
+		text, wishes, wished := strings.Cut(strings.TrimSuffix(string(line), "\n"), "\x00")
+		id, shallow := strings.CutPrefix(text, "shallow ")
+		if wished {
+			// Clients say how they want the answer once. git would listen in other places too,
+			// and a push whose answer is misread would not be announced.
+			if shallow || len(h.updates) > 0 || strings.Contains(wishes, "\x00") {
+				return nil, errPkt
+			}
+			for w := range strings.FieldsFuncSeq(wishes, func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }) {
+				w, _, _ = strings.Cut(w, "=")
+				h.report = h.report || w == "report-status" || w == "report-status-v2"
+				h.sideband = h.sideband || w == "side-band-64k"
 			}
 		}
-		if id, ok := strings.CutPrefix(text, "shallow "); ok && ValidID(id) {
+		if shallow && ValidID(id) {
 			continue
 		}
 		old, rest, ok1 := strings.Cut(text, " ")

@@ -43,11 +43,15 @@ func (r *Repo) ServeReceivePack(w http.ResponseWriter, req *http.Request, moved 
 		header(w, kind)
 		return
 	}
-	refused := map[string]string{}
+	refused, seen := map[string]string{}, map[string]bool{}
 	for _, u := range head.updates {
-		if !ValidRef(u.ref) {
+		switch {
+		case !ValidRef(u.ref):
 			refused[u.ref] = "the name is not allowed"
+		case seen[u.ref]: // the report would not tell which of the two was taken
+			refused[u.ref] = "it stands in this push twice"
 		}
+		seen[u.ref] = true
 	}
 	if len(refused) > 0 {
 		r.drain(body)
