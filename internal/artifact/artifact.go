@@ -12,7 +12,8 @@ import (
 
 // Limits bound what an archive may become.
 type Limits struct {
-	// Entries is the most files, folders and links.
+	// Entries is the most files, folders and links, and also the most folders, whether they
+	// have entries or only stand in the names of others.
 	Entries int
 	// Bytes is the most bytes of all files together.
 	Bytes int64

@@ -75,6 +75,7 @@ func TestUnpackRefuses(t *testing.T) {
 		"links together":    {[]item{{"d/e/in", "../..", link}, {"out", "d/e/in/../x", link}}, "leaves"},
 		"file through link": {[]item{{"d", ".", link}, {"d/x", "x", 0o644}}, `"d" is in the way`},
 		"too many":          {many, "6 entries, more than 5"},
+		"folders":           {[]item{{"1/2/3/4/5/6/x", "x", 0o644}}, `"1/2/3/4/5/6/x" makes more than 5 folders`},
 		"too large":         {[]item{{"big", strings.Repeat("ab\x00cd\xff", 1<<20), 0o644}}, `"big"`},
 		"bomb":              {[]item{{"bomb", strings.Repeat("\x00", 2<<20), 0o644}}, `"bomb" is packed more than 100 to 1`},
 	} {

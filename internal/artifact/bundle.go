@@ -41,6 +41,8 @@ func (u *unpacker) tar(ctx context.Context, r io.ReaderAt, size int64, lim Limit
 		}
 		stream.r, stream.left = z, min(stream.left, 1<<20+size*lim.Ratio)
 	}
+	// The holes of a file are not in the stream, so the sizes have a bound of their own.
+	room := 1<<20 + size*lim.Ratio
 	files := map[string]bool{}
 	entries := tar.NewReader(stream)
 	for n := 0; ; n++ {
@@ -69,7 +71,10 @@ func (u *unpacker) tar(ctx context.Context, r io.ReaderAt, size int64, lim Limit
 			return refuse(h.Name, "stands in the archive twice")
 		case h.Typeflag == tar.TypeReg && h.Size > u.left:
 			return refuse(h.Name, "makes the archive larger than %d bytes", lim.Bytes)
+		case h.Typeflag == tar.TypeReg && h.Size > room:
+			return refuse(h.Name, "is packed too tightly")
 		case h.Typeflag == tar.TypeReg:
+			room -= h.Size
 			err = u.file(h.Name, name, fs.FileMode(h.Mode), entries, h.Size)
 		case h.Typeflag == tar.TypeSymlink:
 			u.links = append(u.links, link{h.Name, name, h.Linkname})

@@ -9,7 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"penstock/internal/artifact"
@@ -41,6 +44,15 @@ func packed(t *testing.T, compress bool, headers ...tar.Header) []byte {
 	c.Write(b.Bytes())
 	c.Close()
 	return z.Bytes()
+}
+
+// holes makes a tar archive of one file of zeros of which none stand in it.
+func holes(t *testing.T, size int) []byte {
+	n := strconv.Itoa(size)
+	// The writer of such records is refused, so they get their names afterwards.
+	return bytes.ReplaceAll(packed(t, false, tar.Header{Name: "holes", PAXRecords: map[string]string{
+		"PEN.sparse.map": n + ",0", "PEN.sparse.numblocks": "1", "PEN.sparse.size": n, "PEN.sparse.name": "holes",
+	}}), []byte("PEN."), []byte("GNU."))
 }
 
 func unpackBundle(t *testing.T, kind string, data []byte, dir string, lim artifact.Limits) error {
@@ -125,6 +137,9 @@ func TestUnpackBundleRefuses(t *testing.T) {
 		"too many":          {packed(t, false, many...), "more than 5 entries"},
 		"too large":         {packed(t, false, tar.Header{Name: "big", Linkname: strings.Repeat("x", 4<<20)}), `"big" makes the archive larger`},
 		"bomb":              {packed(t, true, tar.Header{Name: "bomb", Linkname: strings.Repeat("\x00", 3<<20)}), "packed too tightly"},
+		"holes":             {holes(t, 3<<20), `"holes" is packed too tightly`},
+		"folders":           {packed(t, false, file("1/2/3/4/5/a"), file("6/b")), `"6/b" makes more than 5 folders`},
+		"folders named":     {packed(t, false, tar.Header{Typeflag: tar.TypeDir, Name: "1/2/3/4/5/6"}), "makes more than 5 folders"},
 		"cut":               {packed(t, false, tar.Header{Name: "a", Linkname: strings.Repeat("x", 2000)})[:1000], "unexpected EOF"},
 		"text":              {[]byte(strings.Repeat("hello", 200)), "not a tar file"},
 		"cut gzip":          {packed(t, true, file("a"))[:20], "unexpected EOF"},
@@ -146,10 +161,16 @@ func TestUnpackBundleRefuses(t *testing.T) {
 // P-26, hostile: any bytes are a bundle whose files lie in the folder, or an error that leaves nothing behind.
 func FuzzUnpackBundle(f *testing.F) {
 	var t testing.T
+	long := strings.Repeat("d/", 90) + "x"
+	many := packed(&t, true, tar.Header{Name: "bomb", Linkname: strings.Repeat("\x00", 1<<20)})
 	for _, seed := range [][]byte{
 		packed(&t, false, tar.Header{Name: "a/b", Linkname: "x"}, tar.Header{Typeflag: tar.TypeLink, Name: "c", Linkname: "a/b"}, tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "a"}),
 		packed(&t, true, tar.Header{Name: "../x", Linkname: "x"}),
+		packed(&t, false, tar.Header{Name: long, Linkname: "x", Format: tar.FormatGNU}, tar.Header{Name: long + "é", Linkname: "x", Mode: 0o111}),
+		packed(&t, false, tar.Header{Typeflag: tar.TypeSymlink, Name: "d/l", Linkname: "../e/.."}, tar.Header{Typeflag: tar.TypeSymlink, Name: "m", Linkname: "m"}),
+		holes(&t, 2000), holes(&t, 2<<20), many, many[:len(many)-5], slices.Concat(many, many),
 		build(&t, item{"a/b", "x", 0o644}, item{"l", "a", fs.ModeSymlink | 0o777}),
+		build(&t, item{"d/", "", fs.ModeDir}, item{"d", "x", 0o4111}, item{long, strings.Repeat("x", 2000), 0}),
 	} {
 		for _, kind := range []string{"zip", "tar"} {
 			f.Add(kind, seed)
@@ -157,11 +178,47 @@ func FuzzUnpackBundle(f *testing.F) {
 	}
 	small := artifact.Limits{Entries: 50, Bytes: 1 << 20, Ratio: 100}
 	f.Fuzz(func(t *testing.T, kind string, data []byte) {
-		parent := t.TempDir()
-		err := unpackBundle(t, kind, data, filepath.Join(parent, "in"), small)
+		parent, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := filepath.Join(parent, "in")
+		err = unpackBundle(t, kind, data, in, small)
 		entries, _ := os.ReadDir(parent)
 		if err != nil && len(entries) != 0 || err == nil && (len(entries) != 1 || entries[0].Name() != "in") {
 			t.Fatal(entries, err)
+		}
+		if err != nil {
+			return
+		}
+		files, folders, left := 0, -1, small.Bytes // of the folders, one is in
+		if err := filepath.WalkDir(in, func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir():
+				folders++
+				return nil
+			case d.Type() == fs.ModeSymlink:
+				if to, err := filepath.EvalSymlinks(name); err == nil && to != in && !strings.HasPrefix(to, in+"/") {
+					t.Errorf("%s leads to %s", name, to)
+				}
+			case d.Type() != 0 || info.Mode() != info.Mode().Perm()|0o600:
+				t.Errorf("%s is %v", name, info.Mode())
+			case info.Sys().(*syscall.Stat_t).Nlink == 1: // one of several names does not take more room
+				left -= info.Size()
+			}
+			files++
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if files > small.Entries || folders > small.Entries || left < 0 || small.Bytes-left > 1<<20+int64(len(data))*small.Ratio {
+			t.Errorf("%d files, %d folders, %d bytes left", files, folders, left)
 		}
 	})
 }

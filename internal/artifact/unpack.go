@@ -46,7 +46,7 @@ func into(dir string, lim Limits, fill func(u *unpacker) error) (err error) {
 		return err
 	}
 	defer root.Close()
-	u := &unpacker{root: root, left: lim.Bytes, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
+	u := &unpacker{root: root, left: lim.Bytes, folders: lim.Entries, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
 	if err := fill(u); err != nil {
 		return err
 	}
@@ -147,12 +147,13 @@ func cleanName(name string) (string, error) {
 }
 
 type unpacker struct {
-	root  *os.Root
-	left  int64
-	modes bool // keep who may read and write
-	made  map[string]bool
-	links []link
-	buf   []byte
+	root    *os.Root
+	left    int64
+	folders int  // the most there may be
+	modes   bool // keep who may read and write
+	made    map[string]bool
+	links   []link
+	buf     []byte
 }
 
 // link is a symbolic link of an archive: its name there and clean, and what it says.
@@ -230,10 +231,14 @@ func (u *unpacker) mkdir(given, dir string) error {
 	if u.made[dir] {
 		return nil
 	}
+	for at := dir; !u.made[at]; at = path.Dir(at) {
+		if u.made[at] = true; len(u.made) > u.folders+1 { // . is one of them
+			return refuse(given, "makes more than %d folders", u.folders)
+		}
+	}
 	if err := u.root.MkdirAll(dir, 0o755); err != nil {
 		return told(given, err)
 	}
-	u.made[dir] = true
 	return nil
 }
 
