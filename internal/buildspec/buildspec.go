@@ -19,6 +19,8 @@ const (
 	maxNodes = 50_000
 	// maxDepth bounds the nesting of a document.
 	maxDepth = 40
+	// maxWeight bounds the work of a pattern for each character.
+	maxWeight = 2000
 	// MaxRetries is the most attempts on-failure: RETRY-n may ask for.
 	MaxRetries = 100
 	// DefaultRetries is the number of attempts of a bare RETRY.

@@ -3,6 +3,7 @@ package buildspec
 import (
 	"errors"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -213,12 +214,29 @@ func (w *walker) onFailure(n *yaml.Node) (OnFailure, error) {
 		}
 	}
 	if m[2] != "" {
-		// Go's regexp runs in linear time, so a hostile pattern cannot stall a build.
-		if o.Match, err = regexp.Compile(m[2]); err != nil {
+		// Go's regexp takes time for each character of the output and each part of the pattern,
+		// so that a light pattern cannot stall a build.
+		if re, err := syntax.Parse(m[2], syntax.Perl); err != nil || weight(re) > maxWeight {
 			return OnFailure{}, errorf(n.Line, "Invalid on-failure pattern %q", clip(m[2]))
 		}
+		o.Match = regexp.MustCompile(m[2])
 	}
 	return o, nil
+}
+
+// weight counts the parts of a pattern, each as often as it is repeated.
+func weight(re *syntax.Regexp) int {
+	n := 1
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		n += weight(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return n
 }
 
 func (w *walker) artifacts(n *yaml.Node, a *Artifacts) error {

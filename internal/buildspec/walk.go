@@ -200,7 +200,7 @@ func kind(n *yaml.Node) string {
 // clip keeps a quoted piece of somebody's text short.
 func clip(s string) string {
 	if len(s) > 60 {
-		return s[:60] + "…"
+		return strings.ToValidUTF8(s[:60], "") + "…"
 	}
 	return s
 }
