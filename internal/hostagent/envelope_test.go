@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/pem"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -106,13 +107,27 @@ func TestEnvelopeRefused(t *testing.T) {
 // P-26, hostile: any text is a specification that stays in its root, or an error, soon.
 func FuzzEnvelope(f *testing.F) {
 	f.Add("PKCS7/JSON", signed)
+	f.Add("PKCS7/JSON", strings.ReplaceAll(signed, "PKCS7", "CMS"))
+	f.Add("PKCS7/JSON", strings.Repeat("-----BEGIN ", 20)+signed)
+	for _, change := range []string{`"x":1e1000,`, `"deploymentid":"..","DEPLOYMENTID":"d-2",`, `"AppSpecFilename":"/x",`, `"DeploymentGroupId":null,`, `"AllPossibleLifecycleEvents":[null,"\ud800"],`,
+		`"Revision":{"RevisionType":"GitHub","S3Revision":{"Version":"v"}},`, `"AgentActionOverrides":null,"x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `,`} {
+		f.Add("TEXT/JSON", "{"+change+specification[1:])
+	}
+	f.Add("TEXT/JSON", strings.Replace(specification, "d-1", "arn:aws:codedeploy:us-east-1:000000000000:deployment/d-2", 1))
 	f.Add("TEXT/JSON", specification)
 	f.Fuzz(func(t *testing.T, format, payload string) {
 		d, err := openEnvelope(envelope{format, payload})
 		if (err == nil) != (d != nil) {
 			t.Fatal(d, err)
 		}
-		if d != nil && (!plainID().MatchString(d.id) || !plainID().MatchString(d.group)) {
+		if d == nil {
+			return
+		}
+		if !plainID().MatchString(d.id) || !plainID().MatchString(d.group) || d.group == instructionsDir || d.group == ongoingDir || d.group == lockFile || !filepath.IsLocal(d.appSpec) {
+			t.Fatalf("%+v", d)
+		}
+		if d.groupName == "" || d.application == "" || strings.Contains(d.groupName+d.application, "\x00") || d.revision.Bucket == "" || d.revision.Key == "" ||
+			d.creator == "" || d.kind == "" || d.fileExists == "" {
 			t.Fatalf("%+v", d)
 		}
 	})

@@ -1,9 +1,11 @@
 package codeconnections
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"penstock/internal/pipeline"
 )
@@ -89,22 +91,40 @@ func TestPayloadFilesBounded(t *testing.T) {
 	}
 }
 
-// S-266: no payload panics, whoever sent it.
+// S-266: of any payload, whoever sent it, come texts that can be stored and told.
 func FuzzPayloads(f *testing.F) {
 	for _, body := range []string{`{}`, `[]`, `{"ref":"refs/heads/"}`, `{"push":{"changes":[null,{"new":{}}]}}`, `{"pull_request":null,"action":"opened"}`,
-		`{"object_attributes":{"action":"open","iid":-1}}`, `{"commits":[{"added":["\u0000","\ud800"]}],"ref":"refs/heads/x"}`, "\xff"} {
+		`{"object_attributes":{"action":"open","iid":-1}}`, `{"commits":[{"added":["\u0000","\ud800"]}],"ref":"refs/heads/x"}`, "\xff",
+		`{"ref":"refs/heads/a\u0000","REF":"refs/tags/\ud800","after":"` + one + `","repository":{"full_name":"o/r"},"project":{"path_with_namespace":"o/r"},"head_commit":{"message":"` + "\xff" + `","timestamp":"9999-12-31T23:59:59-23:59"}}`,
+		`{"repository":{"full_name":"o/r"},"push":{"changes":[{"new":{"type":"tag","name":"\u0000","target":{"hash":"` + two + `","date":"0000-01-01T00:00:00+23:59"}}}]},"pullrequest":{"id":9223372036854775807}}`,
+		`{"number":1e1000}`, `{"number":-0,"action":"closed","x":1e1000,"repository":{"full_name":"o/r"}}`} {
 		f.Add(body)
 	}
-	f.Fuzz(func(_ *testing.T, body string) {
+	f.Fuzz(func(t *testing.T, body string) {
 		for event, d := range map[string]dialect{"push": githubDialect, "pull_request": githubDialect, "Push Hook": gitlabDialect, "Merge Request Hook": gitlabDialect,
 			"repo:push": dialects["Bitbucket"], "pullrequest:created": dialects["Bitbucket"]} {
 			list, err := d.read(event, []byte(body))
 			if err != nil {
 				continue
 			}
+			if len(list) > maxChanges {
+				t.Errorf("%s: %d events", event, len(list))
+			}
 			for _, h := range list {
-				if valid(&h.GitEvent) {
-					_ = h.Detail()
+				if len(h.Files) > maxFiles {
+					t.Errorf("%s: %d files", event, len(h.Files))
+				}
+				if !valid(&h.GitEvent) {
+					continue
+				}
+				for _, text := range []string{h.Branch, h.Tag, h.SourceBranch, h.Title, h.Message, h.AuthorName, h.AuthorEmail, h.AuthorID, h.Repository, h.Commit, h.Number, h.Action} {
+					if strings.Contains(text, "\x00") || !utf8.ValidString(text) {
+						t.Errorf("%s: %q", event, text)
+					}
+				}
+				var told map[string]string
+				if err := json.Unmarshal([]byte(h.Detail()), &told); err != nil || told["commit-id"] != h.Commit {
+					t.Errorf("%s: %v in %s", event, err, h.Detail())
 				}
 			}
 		}
