@@ -359,19 +359,29 @@ func (d *decoder) time() (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		t, err := time.Parse(time.RFC3339Nano, string(b))
-		if err != nil {
+		t, ok := instant(string(b))
+		if !ok {
 			return time.Time{}, serialization("STRING_VALUE can not be converted to a Timestamp")
 		}
-		return t.UTC(), nil
+		return t, nil
 	}
 	f, err := d.float(Timestamp)
 	if err != nil {
 		return time.Time{}, err
 	}
-	const lastSecond = 253402300799 // of the year 9999
-	if math.Abs(f) > lastSecond {
-		return time.Time{}, serialization("NUMBER_VALUE can not be converted to a Timestamp")
+	if t := time.UnixMicro(int64(math.Round(f * 1e6))).UTC(); math.Abs(f) < 1e12 && calendar(t) {
+		return t, nil
 	}
-	return time.UnixMicro(int64(math.Round(f * 1e6))).UTC(), nil
+	return time.Time{}, serialization("NUMBER_VALUE can not be converted to a Timestamp")
 }
+
+// instant reads an ISO 8601 text.
+func instant(text string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	t = t.UTC()
+	return t, err == nil && calendar(t)
+}
+
+// calendar says whether a time, which is in UTC, is in the years 0 to 9999: others can neither be
+// written as ISO 8601 nor stored.
+func calendar(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 }

@@ -117,7 +117,9 @@ func TestTimestamps(t *testing.T) {
 			t.Errorf("%s: %v %v", text, r.Created, err)
 		}
 	}
-	for _, text := range []string{`"yesterday"`, `1e300`, `true`, `[]`} {
+	// Years 0 to 9999 in UTC: others cannot be written as ISO 8601, nor stored.
+	for _, text := range []string{`"yesterday"`, `1e300`, `-1e300`, `true`, `[]`, `253402300800`, `-62167219201`, `253402300799.9999999`,
+		`"9999-12-31T23:59:59-01:00"`, `"0000-01-01T00:00:00+01:00"`} {
 		var r codepipeline.ActionRevision
 		err := codepipeline.Shapes.Unmarshal([]byte(`{"created":`+text+`}`), &r)
 		if fault.Code(err) != "SerializationException" {

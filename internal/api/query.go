@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"penstock/internal/fault"
@@ -156,11 +155,11 @@ func (d *formDecoder) scalar(p *plan, v reflect.Value, text string, c *checker) 
 		v.SetFloat(f)
 		return p.checkNumber(c, f), nil
 	case Timestamp:
-		t, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
+		t, ok := instant(text)
+		if !ok {
 			return false, malformed("A parameter can not be converted to a Timestamp")
 		}
-		v.Set(reflect.ValueOf(t.UTC()))
+		v.Set(reflect.ValueOf(t))
 		return false, nil
 	}
 	b, err := base64.StdEncoding.DecodeString(text) // Blob

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -274,11 +273,11 @@ func (d *restDecoder) word(p *plan, v reflect.Value, text string, c *checker) (b
 		v.SetBool(b)
 		return false, nil
 	case Timestamp:
-		t, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
+		t, ok := instant(text)
+		if !ok {
 			return false, serialization("STRING_VALUE can not be converted to %s", p.Kind)
 		}
-		v.Set(reflect.ValueOf(t.UTC()))
+		v.Set(reflect.ValueOf(t))
 		return false, nil
 	}
 	bits := 64

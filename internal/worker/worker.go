@@ -445,7 +445,7 @@ func (w *Worker) finish(ctx context.Context, log *slog.Logger, row *store.JobRow
 		case r.Continues():
 			return engine.Continue{Job: ref, Result: said(r.Progress), Token: r.Continue, After: r.After}
 		}
-		return engine.Succeed{Job: ref, Result: said(r.Progress), Variables: r.OutputVariables, Revision: r.Revision}
+		return engine.Succeed{Job: ref, Result: said(r.Progress), Variables: r.OutputVariables, Revision: dated(r.Revision)}
 	}
 	for {
 		var err error
@@ -488,6 +488,16 @@ func (w *Worker) report(ctx context.Context, row *store.JobRow, event func(engin
 func said(p provider.Progress) engine.Result {
 	return engine.Result{Summary: limit(p.Summary, 2048), ExternalID: limit(p.ExternalID, 1500), ExternalURL: limit(p.ExternalURL, 2048),
 		LogStreamARN: p.LogStreamARN, Percent: p.Percent}
+}
+
+// dated takes a time out of a revision that cannot be stored: who makes a commit dates it as they like.
+func dated(r *pipeline.Revision) *pipeline.Revision {
+	if r == nil || r.Created.UTC().Year() >= 0 && r.Created.UTC().Year() <= 9999 {
+		return r
+	}
+	clean := *r
+	clean.Created = time.Time{}
+	return &clean
 }
 
 // limit cuts text to what the API may show, at a character's end.

@@ -157,6 +157,20 @@ func TestTooManyVariablesFailTheAction(t *testing.T) {
 	})
 }
 
+// A commit far in the future neither holds its action nor fails it: it has no time.
+func TestRevisionBeyondTheCalendar(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.work("n", func(context.Context, provider.Job) provider.Result {
+			return provider.Result{Revision: &pipeline.Revision{ID: "r", Created: time.Unix(1<<50, 0)}}
+		})
+		w.create("p", []pipeline.Action{action("A", 1)})
+		synctest.Wait()
+		if run := w.runs("p")[0]; run.Status != pipeline.Succeeded || run.Revision.ID != "r" || !run.Revision.Created.IsZero() {
+			t.Errorf("%+v %+v", run, run.Revision)
+		}
+	})
+}
+
 // S-312: an action goes on in another job with the token, after the rest it asked for.
 func TestContinue(t *testing.T) {
 	bubble(t, func(w *world) {
