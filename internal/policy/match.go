@@ -40,7 +40,7 @@ func mark(text string) string { return marker.Replace(text) }
 // marks and at worst the product of one part's length and s.
 func matchParts(parts []string, s string) bool {
 	if !ascii(s) && slices.ContainsFunc(parts, func(part string) bool { return strings.IndexByte(part, anyChar) >= 0 }) {
-		return matchCharacters([]rune(strings.Join(parts, anyText)), []rune(s))
+		return matchCharacters(characters(strings.Join(parts, anyText)), characters(s))
 	}
 	first, last := parts[0], parts[len(parts)-1]
 	if len(parts) == 1 {
@@ -67,6 +67,19 @@ func ascii(s string) bool {
 		}
 	}
 	return true
+}
+
+// characters gives those of a text. A byte that is in none becomes a number of its own, so that
+// it is not taken for U+FFFD, which a policy may have.
+func characters(s string) []rune {
+	out := make([]rune, 0, len(s))
+	for i, c := range s {
+		if _, width := utf8.DecodeRuneInString(s[i:]); c == utf8.RuneError && width == 1 {
+			c = -rune(s[i])
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // matchCharacters matches where a question mark may stand for several bytes. Only the last star
