@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -112,6 +113,7 @@ func FuzzValidate(f *testing.F) {
 		{`"Sources"`, `"Binary"`}, {`#{build.VERSION}`, `#{`}, {`#{build.VERSION}`, `#{}#{.}#{a.}`}, {`"AWS"`, `""`}, {`"runOrder":2`, `"runOrder":-2`},
 		{`"stages":[`, `"stages":[{},`}, {`"Source"`, `""`}, {`"V2"`, `"V1"`}, {`"name":"Build"`, `"name":"Build","onFailure":{},"beforeEntry":{"conditions":[{}]}`},
 		{`"artifactStore":`, `"artifactStores":{"x":{}},"store":`}, {`"name":"release"`, `"name":"release","triggers":[{}]`},
+		{`"main"`, `"a{b"`}, {`"V2"`, `""`}, {`"artifactStore":`, `"artifactStores":{"us-east-1":null},"store":`}, {`"name":"Build"`, `"name":"Build","onFailure":{"result":"RETRY","retryConfiguration":null,"conditions":[]}`},
 	} {
 		f.Add([]byte(strings.ReplaceAll(string(text), c[0], c[1])))
 	}
@@ -119,7 +121,7 @@ func FuzzValidate(f *testing.F) {
 	f.Add([]byte(`{"stages":[{"actions":[{}]},{}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d := &Declaration{}
-		if json.Unmarshal(text, d) != nil {
+		if len(text) > 20_000 || json.Unmarshal(text, d) != nil { // names alone could be more than triggers may have
 			return
 		}
 		err := Validate(d, env())
@@ -131,7 +133,7 @@ func FuzzValidate(f *testing.F) {
 			}
 		}
 		n := Normalise(d, env())
-		if again := Normalise(n, env()); !cmp.Equal(n, again) {
+		if again := Normalise(n, env()); !reflect.DeepEqual(n, again) { // cmp takes too long
 			t.Fatalf("not idempotent:\n%s", cmp.Diff(n, again))
 		}
 		if err == nil {
