@@ -197,10 +197,22 @@ func (t *Template) findInMap(n, in *Node) *Node {
 			return n.text("")
 		}
 	}
-	if !t.spend(n, len(at.Text)) {
+	if !t.spendAll(n, at) {
 		return n.text("")
 	}
 	return at
+}
+
+// spendAll spends a value that is given as it stands, with all that is in it.
+func (t *Template) spendAll(n, v *Node) bool {
+	ok := t.spend(n, len(v.Text))
+	for i := 0; ok && i < len(v.Items); i++ {
+		if v.Kind == Map {
+			ok = t.spend(n, len(v.Keys[i].Text))
+		}
+		ok = ok && t.spendAll(n, v.Items[i])
+	}
+	return ok
 }
 
 // sub is Fn::Sub: a text, or a text and a map of names.

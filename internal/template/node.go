@@ -9,13 +9,14 @@ package template
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
 // The limits of a document.
 const (
-	// MaxText is its size in bytes.
+	// MaxText is its size in bytes, and that of its texts, each repeated as often as its value.
 	MaxText = 2 << 20
 	// MaxDepth is how deep its values are nested.
 	MaxDepth = 100
@@ -163,9 +164,12 @@ func (n *Node) append(b []byte) []byte {
 	case Null:
 		return append(b, "null"...)
 	case Bool:
-		return append(b, strings.ToLower(n.Text)...)
+		return strconv.AppendBool(b, strings.EqualFold(n.Text, "true"))
 	case Number:
-		return append(b, n.number()...)
+		if text := n.number(); text != "" {
+			return append(b, text...)
+		}
+		return appendText(b, n.Text)
 	case String:
 		return appendText(b, n.Text)
 	case List:
@@ -194,8 +198,11 @@ func appendText(b []byte, s string) []byte {
 	return append(b, text...)
 }
 
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// number gives a number as JSON writes it, or "" where the text is none.
 func (n *Node) number() string {
-	if json.Valid([]byte(n.Text)) {
+	if jsonNumber.MatchString(n.Text) {
 		return n.Text
 	}
 	plain := strings.ReplaceAll(n.Text, "_", "")
@@ -207,5 +214,5 @@ func (n *Node) number() string {
 			return string(text)
 		}
 	}
-	return string(appendText(nil, n.Text))
+	return ""
 }

@@ -124,6 +124,9 @@ func (r *jsonReader) value(depth int) (n *Node, end bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if t == json.Delim(']') || t == json.Delim('}') {
+		return n, true, nil
+	}
 	if err := r.count(n, depth); err != nil {
 		return nil, false, err
 	}
@@ -137,15 +140,12 @@ func (r *jsonReader) value(depth int) (n *Node, end bool, err error) {
 	case string:
 		n.Kind, n.Text = String, t
 	case json.Delim:
-		switch t {
-		case '[':
+		if t == '[' {
 			n.Kind = List
 			return n, false, r.list(n, depth+1)
-		case '{':
-			n.Kind = Map
-			return n, false, r.members(n, depth+1)
 		}
-		return n, true, nil
+		n.Kind = Map
+		return n, false, r.members(n, depth+1)
 	}
 	return n, false, nil
 }
@@ -168,6 +168,7 @@ func (r *jsonReader) members(n *Node, depth int) error {
 		if err != nil || end {
 			return err
 		}
+		r.nodes-- // a key is no value
 		v, _, err := r.value(depth)
 		if err != nil {
 			return err

@@ -100,6 +100,7 @@ func (t *Template) parameter(n *Node, name string, p *Node) *Node {
 		t.fail(n, "the parameter %s has no value and no default; give it with --parameter '%s=…'", name, name)
 	}
 	if allowed := p.Get("AllowedValues"); ok && allowed != nil && allowed.Kind == List {
+		t.steps += len(allowed.Items)
 		if !slices.ContainsFunc(allowed.Items, func(a *Node) bool { return a.Text == v }) {
 			t.fail(n, "the parameter %s is %q; its AllowedValues are %s", name, v, several(allowed.Items))
 		}
@@ -142,10 +143,8 @@ func (t *Template) attribute(n *Node, id, attribute string) string {
 	typ := r.Get("Type").word()
 	k := kinds[typ]
 	if typ == "AWS::SSM::Parameter" && attribute == "Value" {
-		if v := r.Get("Properties").Get("Value"); v != nil && t.enterName(n, key) {
-			defer delete(t.names, key)
-			s, _ := t.scalar(v, "Fn::GetAtt")
-			return s
+		if v := r.Get("Properties").Get("Value"); v != nil {
+			return t.value(n, key, v)
 		}
 	}
 	form, ok := k.attributes[attribute]
@@ -155,14 +154,19 @@ func (t *Template) attribute(n *Node, id, attribute string) string {
 	return t.fill(n, id, r, k, form)
 }
 
-// enterName begins the work on a name, and refuses what needs itself.
-func (t *Template) enterName(n *Node, key string) bool {
-	if t.names[key] != nil {
-		t.fail(n, "the name of %s depends on itself", key)
-		return false
+// value evaluates the value of an attribute once: each could ask for another twice, and so on.
+func (t *Template) value(n *Node, key string, v *Node) string {
+	p := t.names[key]
+	if p == nil {
+		p = &progress{}
+		t.names[key] = p
+		p.text, _ = t.scalar(v, "Fn::GetAtt")
+		p.done = true
+	} else if !p.done {
+		t.fail(n, "the value of %s depends on itself", key)
 	}
-	t.names[key] = &progress{}
-	return true
+	t.spend(n, len(p.text))
+	return p.text
 }
 
 func (t *Template) fill(n *Node, id string, r *Node, k kind, form string) string {

@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -154,12 +155,61 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// What is read of YAML is read again as JSON, at the limits too, and an alias of a long text or a
+// map that is looked up many times take no more memory than they allow.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("[", template.MaxDepth)
+	var many strings.Builder
+	for i := range template.MaxNodes/2 + 1 {
+		fmt.Fprintf(&many, "%x: 1,", i)
+	}
+	for text, want := range map[string]string{
+		deep + "[]" + strings.Repeat("]", template.MaxDepth):                              "",
+		deep + "[1]" + strings.Repeat("]", template.MaxDepth):                             "nested more than",
+		deep[1:] + "!GetAtt a.b" + strings.Repeat("]", template.MaxDepth-1):               "nested more than",
+		deep[2:] + "!GetAtt a.b" + strings.Repeat("]", template.MaxDepth-2):               "",
+		"{" + many.String() + "}":                                                         "",
+		"[" + strings.Repeat("1,", template.MaxNodes) + "]":                               "values",
+		"[&a " + strings.Repeat("a", 1<<16) + strings.Repeat(", *a", 1<<10) + "]":         "bytes",
+		"[&a {" + strings.Repeat("a", 1000) + ": 1}" + strings.Repeat(", *a", 9999) + "]": "bytes",
+	} {
+		docs, err := template.Read("f.yaml", []byte(text))
+		if want != "" || err != nil {
+			if err == nil || want == "" || !strings.Contains(err.Error(), want) {
+				t.Errorf("%.20s: %v, want %q", text, err, want)
+			}
+			continue
+		}
+		if _, err := template.Read("f.json", marshal(t, docs[0])); err != nil {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+	in := strings.Replace(head, "big: [", "big: ["+strings.Repeat("x, ", 5000), 1) + "[" + strings.Repeat(`!FindInMap [Sizes, eu-west-1, big], `, 1000) + "]\n"
+	if n, errors := evaluate(t, in); len(errors) != 1 || !strings.Contains(errors[0].Message, "give too much") || len(marshal(t, n)) > 32<<20 {
+		t.Error(errors)
+	}
+	in = head + "!GetAtt S0.Value\n"
+	for i := range 40 {
+		in += fmt.Sprintf("  S%d: {Type: AWS::SSM::Parameter, Properties: {Value: !Sub '${S%d.Value}${S%d.Value}'}}\n", i, i+1, i+1)
+	}
+	in += "  S40: {Type: AWS::SSM::Parameter, Properties: {Value: ''}}\n"
+	if n, errors := evaluate(t, in); len(errors) != 0 || string(marshal(t, n)) != `""` {
+		t.Error(errors)
+	}
+}
+
 func FuzzRead(f *testing.F) {
-	for _, seed := range []string{head + "!Ref Given", `{"a":[1,{"b":null}]}`, "a: &a [*a]", "--- a\n--- b", "<<: {a: b}", "!Sub x: y", "? [a]\n: b", "!!binary aGk="} {
+	for _, seed := range []string{head + "!Ref Given", `{"a":[1,{"b":null}]}`, "a: &a [*a]", "--- a\n--- b", "<<: {a: b}", "!Sub x: y", "? [a]\n: b", "!!binary aGk=",
+		"- !!bool maybe\n- !!bool 'TRUE '\n- !!int '[1, 2]'\n- !!float ' 1'\n- !!int {a: !!null b}", "[017, 0o17, 1_0, +.5, 1., -0, .inf, .NaN, 1e400, +1e400, !!float 0x1p-2]",
+		"a: &a {b: c, d: &d [e]}\nf: {<<: [*a, {b: g}], d: *d}\n? *d\n: h", "{\"a\":1,\"\\ud800\":2,\"\\ufffd\":1e1000,\"a\":-0}"} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}
 	f.Fuzz(func(t *testing.T, text string, yaml bool) {
+		if len(text) > 100_000 { // it would take too long
+			return
+		}
 		file := "f.json"
 		if yaml {
 			file = "f.yaml"
@@ -172,13 +222,19 @@ func FuzzRead(f *testing.F) {
 			if template.Is(d) {
 				tm := template.New(d, inputs)
 				for _, r := range tm.Resources("Test") {
-					_ = marshal(t, r.Properties)
+					if text := marshal(t, r.Properties); !json.Valid(text) {
+						t.Fatalf("%q is not JSON", text)
+					}
 				}
 				_ = tm.Errors()
 			}
-			again, err := template.Read("f.json", marshal(t, d))
-			if err != nil || len(again) != 1 || string(marshal(t, again[0])) != string(marshal(t, d)) {
-				t.Fatalf("%q is not read again: %v", marshal(t, d), err)
+			text := marshal(t, d)
+			if len(text) > template.MaxText { // escapes make a text longer
+				continue
+			}
+			again, err := template.Read("f.json", text)
+			if err != nil || len(again) != 1 || string(marshal(t, again[0])) != string(text) {
+				t.Fatalf("%q is not read again: %v", text, err)
 			}
 		}
 	})

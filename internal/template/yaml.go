@@ -8,7 +8,10 @@ import (
 
 // yamlReader makes nodes of those of YAML: aliases become what they stand for, and the short
 // forms of functions the long ones.
-type yamlReader struct{ reader }
+type yamlReader struct {
+	reader
+	bytes int
+}
 
 func (r *yamlReader) node(y *yaml.Node, depth int) (*Node, error) {
 	n := &Node{Line: y.Line, Column: y.Column}
@@ -30,6 +33,11 @@ func (r *yamlReader) node(y *yaml.Node, depth int) (*Node, error) {
 		}
 		if id, attribute, ok := strings.Cut(in.Text, "."); name == "Fn::GetAtt" && in.Kind == String && ok {
 			in = &Node{Kind: List, Items: []*Node{in.text(id), in.text(attribute)}, Line: in.Line, Column: in.Column}
+			for _, item := range in.Items {
+				if err := r.count(item, depth+2); err != nil {
+					return nil, err
+				}
+			}
 		}
 		return n.PutAt(n.text(name), in), nil
 	}
@@ -47,24 +55,30 @@ func (r *yamlReader) node(y *yaml.Node, depth int) (*Node, error) {
 		n.Kind = Map
 		return n, r.members(n, y, depth+1)
 	default:
-		n.Text = y.Value
+		n.Text, n.Kind = y.Value, String
 		switch y.ShortTag() {
 		case "!!null":
 			n.Kind = Null
 		case "!!bool":
-			n.Kind = Bool
-		case "!!int":
-			n.Kind = Number
-		case "!!float":
-			n.Kind = Number
-			if strings.ContainsAny(y.Value, "nN") { // .inf and .nan
-				n.Kind = String
+			if strings.EqualFold(n.Text, "true") || strings.EqualFold(n.Text, "false") { // not !!bool maybe
+				n.Kind = Bool
 			}
-		default:
-			n.Kind = String
+		case "!!int", "!!float":
+			if n.number() != "" { // not .inf, .nan and !!int x
+				n.Kind = Number
+			}
 		}
+		return n, r.measure(n)
 	}
 	return n, nil
+}
+
+// measure counts what a text adds to the size of the document.
+func (r *yamlReader) measure(n *Node) error {
+	if r.bytes += len(n.Text); r.bytes > MaxText {
+		return n.fail("the texts have more than %d bytes, with those that aliases repeat", MaxText)
+	}
+	return nil
 }
 
 func (r *yamlReader) members(n *Node, y *yaml.Node, depth int) error {
@@ -78,6 +92,9 @@ func (r *yamlReader) members(n *Node, y *yaml.Node, depth int) error {
 		key := &Node{Kind: String, Text: k.Value, Line: k.Line, Column: k.Column}
 		if k.Kind != yaml.ScalarNode {
 			return key.fail("the key of a map must be a text")
+		}
+		if err := r.measure(key); err != nil {
+			return err
 		}
 		value, err := r.node(v, depth)
 		if err != nil {
