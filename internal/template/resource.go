@@ -144,7 +144,7 @@ func (t *Template) attribute(n *Node, id, attribute string) string {
 	k := kinds[typ]
 	if typ == "AWS::SSM::Parameter" && attribute == "Value" {
 		if v := r.Get("Properties").Get("Value"); v != nil {
-			return t.value(n, key, v)
+			return t.value(n, key, v, "Fn::GetAtt")
 		}
 	}
 	form, ok := k.attributes[attribute]
@@ -154,13 +154,14 @@ func (t *Template) attribute(n *Node, id, attribute string) string {
 	return t.fill(n, id, r, k, form)
 }
 
-// value evaluates the value of an attribute once: each could ask for another twice, and so on.
-func (t *Template) value(n *Node, key string, v *Node) string {
+// value evaluates what references ask for once: it could ask for another twice, and so on, and
+// for itself.
+func (t *Template) value(n *Node, key string, v *Node, user string) string {
 	p := t.names[key]
 	if p == nil {
 		p = &progress{}
 		t.names[key] = p
-		p.text, _ = t.scalar(v, "Fn::GetAtt")
+		p.text, _ = t.scalar(v, user)
 		p.done = true
 	} else if !p.done {
 		t.fail(n, "the value of %s depends on itself", key)
@@ -177,7 +178,7 @@ func (t *Template) fill(n *Node, id string, r *Node, k kind, form string) string
 	name := t.name(n, id, r, k)
 	path := "/"
 	if p := r.Get("Properties").Get("Path"); p != nil && strings.Contains(form, "${Path}") {
-		path, _ = t.scalar(p, "Path")
+		path = t.value(n, id+".Path", p, "Path")
 	}
 	out := strings.NewReplacer("${N}", name, "${P}", t.in.Partition, "${R}", t.in.Region, "${A}", t.in.Account, "${Path}", path).Replace(form)
 	t.spend(n, len(out))

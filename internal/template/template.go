@@ -22,7 +22,7 @@ type Inputs struct {
 const (
 	maxResult  = 256 << 10
 	maxResults = 16 << 20
-	maxSteps   = 2_000_000
+	maxSteps   = 500_000
 )
 
 // Template is a CloudFormation template under evaluation. It is for one goroutine.
