@@ -123,7 +123,7 @@ func (d *decoder) structure(p *plan, v reflect.Value) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	var seen [maxMembers]bool
+	var seen [maxMembers]int32 // 0, or one more than what is wrong with the member
 	for first := true; ; first = false {
 		more, err := d.more('}', first)
 		if err != nil {
@@ -151,28 +151,28 @@ func (d *decoder) structure(p *plan, v reflect.Value) error {
 		}
 	}
 	for i := range p.fields {
-		if f := &p.fields[i]; f.required && f.in == InBody && !seen[i] {
+		if f := &p.fields[i]; f.required && f.in == InBody && seen[i] == 0 {
 			d.missing(f.name)
 		}
 	}
 	return nil
 }
 
-func (d *decoder) member(f *field, v reflect.Value, seen *bool) error {
+func (d *decoder) member(f *field, v reflect.Value, seen *int32) error {
 	mark := d.push(f.name)
 	defer d.pop(mark)
-	if *seen {
+	if *seen > 0 {
 		v.SetZero()
-		d.forget()
+		d.forget(int(*seen) - 1)
+		*seen = 0
 	}
 	null, err := d.null()
-	if err != nil {
+	if err != nil || null {
 		return err
 	}
-	if *seen = !null; null {
-		return nil
-	}
+	before := d.count
 	_, err = d.value(f.plan, v, true)
+	*seen = 1 + int32(d.count-before)
 	return err
 }
 

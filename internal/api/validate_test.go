@@ -85,4 +85,14 @@ func TestViolationsAreCountedButNotAllSpelled(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "20000 validation errors detected: ") || len(err.Error()) > 20_000 {
 		t.Errorf("%.200v", err)
 	}
+	// Of a repeated member the last counts, however much was wrong with the first.
+	in := new(codepipeline.CreatePipelineInput)
+	text = strings.Replace(text, "]}}", `],"stages":[]}}`, 1)
+	if err := codepipeline.Shapes.Unmarshal([]byte(text), in); err != nil || len(in.Pipeline.Stages) > 0 {
+		t.Errorf("%.200v", err)
+	}
+	text = strings.Replace(text, `"stages":[]`, `"stages":[{"name":"A"}]`, 1)
+	if err := codepipeline.Shapes.Unmarshal([]byte(text), in); err == nil || !strings.Contains(err.Error(), ": 1 validation error detected: Value null at 'pipeline.stages.1.member.actions' ") {
+		t.Errorf("%.200v", err)
+	}
 }

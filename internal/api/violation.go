@@ -80,15 +80,14 @@ func (c *checker) missing(name string) {
 	c.pop(mark)
 }
 
-// forget drops what was found below the current path: the JSON text repeats a member, and
-// the last one counts.
-func (c *checker) forget() {
+// forget drops the n violations below the current path, of which not all may have been kept: the
+// JSON text repeats a member, and the last one counts.
+func (c *checker) forget(n int) {
 	at := string(c.path)
-	before := len(c.found)
 	c.found = slices.DeleteFunc(c.found, func(v violation) bool {
 		return v.path == at || strings.HasPrefix(v.path, at+".")
 	})
-	c.count -= before - len(c.found)
+	c.count -= n
 }
 
 // err is nil, or the one ValidationException with all violations (W-21).
