@@ -216,8 +216,12 @@ func (w *walker) onFailure(n *yaml.Node) (OnFailure, error) {
 	if m[2] != "" {
 		// Go's regexp takes time for each character of the output and each part of the pattern,
 		// so that a light pattern cannot stall a build.
-		if re, err := syntax.Parse(m[2], syntax.Perl); err != nil || weight(re) > maxWeight {
+		re, err := syntax.Parse(m[2], syntax.Perl)
+		if err != nil {
 			return OnFailure{}, errorf(n.Line, "Invalid on-failure pattern %q", clip(m[2]))
+		}
+		if weight(re) > maxWeight {
+			return OnFailure{}, errorf(n.Line, "Invalid on-failure pattern %q: with its repetitions it has more than %d parts", clip(m[2]), maxWeight)
 		}
 		o.Match = regexp.MustCompile(m[2])
 	}

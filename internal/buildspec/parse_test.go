@@ -108,7 +108,7 @@ func TestParseRefuses(t *testing.T) {
 		"retry count":          {head + "  build: {on-failure: RETRY-101}\n", "expected 0 to 100"},
 		"retry count overflow": {head + "  build: {on-failure: RETRY-99999999999999999999}\n", "expected 0 to 100"},
 		"retry pattern":        {head + "  build: {on-failure: 'RETRY-['}\n", "Invalid on-failure pattern"},
-		"heavy retry pattern":  {head + "  build: {on-failure: 'RETRY-1-(" + strings.Repeat("x*", 100) + "){1000}'}\n", "Invalid on-failure pattern"},
+		"heavy retry pattern":  {head + "  build: {on-failure: 'RETRY-1-(" + strings.Repeat("x*", 100) + "){1000}'}\n", "has more than 2000 parts"},
 		"on-failure":           {head + "  build: {on-failure: MAYBE}\n", "Invalid on-failure"},
 		"artifact id":          {head + "  build: {}\nartifacts: {secondary-artifacts: {'../x': {files: [a]}}}", "Invalid artifact identifier"},
 		"secondary files":      {head + "  build: {}\nartifacts: {secondary-artifacts: {x: {name: a}}}", "files is missing"},
