@@ -184,8 +184,19 @@ func (b *build) specify(ctx context.Context) result {
 	return result{}
 }
 
+// sources opens the folder of the source. What ran in the workspace may have put a link in its
+// place, which is followed only inside of the workspace.
+func (b *build) sources() (*os.Root, error) {
+	root, err := os.OpenRoot(b.workspace)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenRoot(sourceDir)
+}
+
 func (b *build) specFile(name string) ([]byte, error) {
-	root, err := os.OpenRoot(filepath.Join(b.workspace, sourceDir))
+	root, err := b.sources()
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -39,7 +38,7 @@ func (b *build) upload(ctx context.Context) result {
 			continue
 		}
 		if files == nil {
-			root, err := os.OpenRoot(filepath.Join(b.workspace, sourceDir))
+			root, err := b.sources()
 			if err != nil {
 				return failed("CLIENT_ERROR", "The source folder cannot be read: %v", err)
 			}
@@ -95,7 +94,7 @@ func (b *build) uploadOne(ctx context.Context, target api.ProjectArtifacts, set 
 	if len(picked) == 0 {
 		return nil, failed("CLIENT_ERROR", "no matching artifact paths found")
 	}
-	root, err := os.OpenRoot(filepath.Join(b.workspace, sourceDir))
+	root, err := b.sources()
 	if err != nil {
 		return nil, failed("CLIENT_ERROR", "The source folder cannot be read: %v", err)
 	}

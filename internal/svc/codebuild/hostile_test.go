@@ -1,0 +1,40 @@
+package codebuild_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	api "penstock/internal/api/codebuild"
+	"penstock/internal/runner/process"
+	"penstock/internal/store/storetest"
+)
+
+// A.4, hostile: a build that puts a link in the place of its source folder uploads nothing that
+// the link leads to.
+func TestSourceFolderIsLink(t *testing.T) {
+	t.Parallel()
+	hidden := t.TempDir()
+	if err := os.WriteFile(filepath.Join(hidden, "key"), []byte("of the server"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := process.New(process.Config{Hide: []string{hidden}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, storetest.SQLite(t), r)
+	b.project()
+	for packaging, object := range map[string]string{"ZIP": "/artifacts/o", "NONE": "/artifacts/o/key"} {
+		done := b.end(b.inline("version: 0.2\nphases: {build: {commands: ['cd .. && mv src was && ln -s "+hidden+" src']}}\nartifacts: {files: ['**/*']}",
+			func(in *api.StartBuildInput) {
+				in.ArtifactsOverride = &api.ProjectArtifacts{Type: "S3", Location: "artifacts", Name: "o", Packaging: packaging}
+			}).Id)
+		if done.BuildStatus != "FAILED" || !strings.Contains(phases(done), "UPLOAD_ARTIFACTS FAILED") {
+			t.Errorf("%s: %s", packaging, phases(done))
+		}
+		if got := b.aws.object(object); got != nil {
+			t.Errorf("%s: uploaded %q", packaging, got)
+		}
+	}
+}
