@@ -22,6 +22,7 @@ const (
 	maxPending  = 4 << 20   // then writing waits
 	maxLine     = 100 << 10 // longer lines become several events
 	maxPerBatch = 5000
+	perEvent    = 26 // bytes that an event counts beside its text, as the service counts
 )
 
 // Writer is one log stream: lines become events, events go out in batches from one goroutine,
@@ -122,7 +123,7 @@ func (l *Writer) add(text string) {
 	// Events of a batch must be in order, also when the clock is set back.
 	l.last = max(l.last, time.Now().UnixMilli())
 	l.pending = append(l.pending, types.InputLogEvent{Message: &text, Timestamp: new(l.last)})
-	l.size += len(text)
+	l.size += len(text) + perEvent
 	if len(l.pending) == 1 || l.size >= flushBytes {
 		select {
 		case l.wake <- struct{}{}:
@@ -192,8 +193,8 @@ func (l *Writer) send(ctx context.Context) {
 func (l *Writer) batch(ctx context.Context) bool {
 	l.mu.Lock()
 	n, size := 0, 0
-	for n < len(l.pending) && n < maxPerBatch && (n == 0 || size+len(*l.pending[n].Message)+26 < 1<<20) {
-		size += len(*l.pending[n].Message) + 26
+	for n < len(l.pending) && n < maxPerBatch && (n == 0 || size+len(*l.pending[n].Message)+perEvent < 1<<20) {
+		size += len(*l.pending[n].Message) + perEvent
 		n++
 	}
 	events := l.pending[:n:n]
@@ -205,7 +206,7 @@ func (l *Writer) batch(ctx context.Context) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending = l.pending[n:]
-	l.size -= size - 26*n
+	l.size -= size
 	if err != nil {
 		l.failed, l.pending = err, nil
 	}

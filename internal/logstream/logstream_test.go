@@ -106,39 +106,42 @@ func TestLogEndlessLine(t *testing.T) {
 	}
 }
 
-// N-11: a flood waits for the log instead of filling memory, and goes out in few calls.
+// N-11: a flood waits for the log instead of filling memory, and goes out in few calls. An event
+// takes memory also where its line is empty.
 func TestLogFlood(t *testing.T) {
 	t.Parallel()
-	s := &sink{hold: make(chan struct{})}
-	l := s.log()
-	line := []byte(strings.Repeat("y", 99) + "\n")
-	const lines = 100_000
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		for range lines {
-			l.Write(line)
-		}
-	}()
-	// The writer must have stopped by itself: with all calls held it cannot end.
-	l.mu.Lock()
-	for l.size <= maxPending {
-		l.mu.Unlock()
-		select {
-		case <-written:
-			t.Fatal("the flood did not wait")
-		default:
-		}
+	for _, length := range []int{100, 1} {
+		s := &sink{hold: make(chan struct{})}
+		l := s.log()
+		line := []byte(strings.Repeat("y", length-1) + "\n")
+		lines := 250_000
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			for range lines {
+				l.Write(line)
+			}
+		}()
+		// The writer must have stopped by itself: with all calls held it cannot end.
 		l.mu.Lock()
-	}
-	l.mu.Unlock()
-	close(s.hold)
-	<-written
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.messages) != lines || s.calls > lines/1000 {
-		t.Errorf("%d lines in %d calls", len(s.messages), s.calls)
+		for l.size <= maxPending {
+			l.mu.Unlock()
+			select {
+			case <-written:
+				t.Fatalf("the flood of lines of %d bytes did not wait", length)
+			default:
+			}
+			l.mu.Lock()
+		}
+		l.mu.Unlock()
+		close(s.hold)
+		<-written
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.messages) != lines || s.calls > lines/1000 {
+			t.Errorf("%d lines in %d calls", len(s.messages), s.calls)
+		}
 	}
 }
 
