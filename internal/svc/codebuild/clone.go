@@ -83,6 +83,7 @@ func (b *build) clone(ctx context.Context, url, commit, dir string) (string, err
 	res, err := s.Run(ctx, runner.Command{Dir: parent, Script: `git clone -q --template= "$__url" "$__dir" && cd "$__dir" &&
 		{ test -z "$__commit" || git checkout -q "$__commit" --; } && __head=$(git rev-parse HEAD)`})
 	if err == nil && res.ExitCode != 0 {
+		s.Close() // nothing of it writes any more
 		err = errors.New(strings.TrimSpace(said.String()))
 	}
 	if err != nil {

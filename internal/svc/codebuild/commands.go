@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 
 	"penstock/internal/buildspec"
 	"penstock/internal/runner"
@@ -15,10 +16,9 @@ import (
 func (b *build) commands(ctx context.Context, phase buildspec.PhaseName, p buildspec.Phase) result {
 	b.log.printf("Entering phase %s", phase)
 	for attempt := 1; ; attempt++ {
-		b.output.keep = p.OnFailure.Match != nil
-		b.output.kept = nil
+		b.output.begin(p.OnFailure.Match != nil)
 		res := b.attempt(ctx, p)
-		if res.outcome != buildspec.Failed || ctx.Err() != nil || !p.OnFailure.ShouldRetry(attempt, string(b.output.kept)) {
+		if res.outcome != buildspec.Failed || ctx.Err() != nil || !p.OnFailure.ShouldRetry(attempt, b.output.text()) {
 			return res
 		}
 		b.log.printf("Retrying phase %s: attempt %d of %d", phase, attempt, p.OnFailure.Retries)
@@ -60,7 +60,7 @@ func (b *build) list(ctx context.Context, p buildspec.Phase, commands []string) 
 			short := strings.TrimRight(text, "\n")
 			b.log.printf("Command did not exit successfully %s exit status %d", short, res.ExitCode)
 			if len(short) > 4096 {
-				short = short[:4096] + "…"
+				short = strings.ToValidUTF8(short[:4096], "") + "…"
 			}
 			return failed("COMMAND_EXECUTION_ERROR", "Error while executing command: %s. Reason: exit status %d", short, res.ExitCode)
 		}
@@ -68,23 +68,42 @@ func (b *build) list(ctx context.Context, p buildspec.Phase, commands []string) 
 	return result{}
 }
 
-// tail passes output on and may keep the end of it, for on-failure patterns.
+// tail passes output on and may keep the end of it, for on-failure patterns. What a build leaves
+// running writes at any time.
 type tail struct {
-	to   io.Writer
+	to io.Writer
+
+	mu   sync.Mutex
 	keep bool
 	kept []byte
 }
 
 const tailSize = 64 << 10
 
+// begin forgets what was kept, and says whether what follows is.
+func (t *tail) begin(keep bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keep, t.kept = keep, nil
+}
+
+// text gives what is kept.
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.kept)
+}
+
 // Write never fails the build.
 func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
 	if t.keep {
 		t.kept = append(t.kept, p...)
 		if len(t.kept) > 2*tailSize {
 			t.kept = bytes.Clone(t.kept[len(t.kept)-tailSize:])
 		}
 	}
+	t.mu.Unlock()
 	return t.to.Write(p)
 }
 

@@ -38,3 +38,17 @@ func TestSourceFolderIsLink(t *testing.T) {
 		}
 	}
 }
+
+// A.3, hostile: what a build leaves running in the background writes while the end of the output
+// is looked at.
+func TestBackgroundOutput(t *testing.T) {
+	t.Parallel()
+	b := start(t, storetest.SQLite(t), real(t))
+	b.project()
+	done := b.end(b.inline("version: 0.2\nphases:\n" +
+		"  build: {on-failure: RETRY-3-needle, commands: ['(while sleep 0.01; do echo noise; done) & echo needle; false']}\n" +
+		"  post_build: {on-failure: RETRY-3-needle, commands: ['echo needle; false']}\n").Id)
+	if log := b.aws.log(done); done.BuildStatus != "FAILED" || strings.Count(log, "Retrying phase BUILD") != 3 {
+		t.Errorf("%s\n%.2000s", phases(done), log)
+	}
+}
