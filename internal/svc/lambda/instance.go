@@ -49,6 +49,8 @@ type instance struct {
 	// gone is closed when the process has ended, and exit says how.
 	gone chan struct{}
 	exit string
+	// reading is held by the request whose body is read.
+	reading chan struct{}
 
 	mu      sync.Mutex
 	current *invocation
@@ -76,7 +78,7 @@ func (r *Room) start(ctx context.Context, v *version, key string) (_ *instance, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRole, err)
 	}
-	i := &instance{room: r, v: v, key: key, mark: randomHex(16), born: time.Now(), events: make(chan *invocation, 1), gone: make(chan struct{}), broken: make(chan struct{})}
+	i := &instance{room: r, v: v, key: key, mark: randomHex(16), born: time.Now(), events: make(chan *invocation, 1), gone: make(chan struct{}), reading: make(chan struct{}, 1), broken: make(chan struct{})}
 	if i.work, err = r.folder(ctx); err != nil {
 		return nil, err
 	}

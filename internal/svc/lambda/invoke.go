@@ -37,6 +37,7 @@ type invocation struct {
 	begun                  time.Time     // guarded by the instance
 	taken                  chan struct{} // closed when the runtime has it
 	done                   chan outcome  // gets one
+	answered               bool          // done has got it; for whose turn it is to read
 }
 
 // outcome is how an invocation ended. failure is "" or the kind of a function's error.

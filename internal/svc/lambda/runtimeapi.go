@@ -32,17 +32,7 @@ func (i *instance) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		i.serveNext(w, req)
 		return
 	case req.Method == http.MethodPost && what == "init/error":
-		body, err := said(w, req)
-		if err == nil {
-			out := outcome{payload: body, failure: "Unhandled"}
-			i.mu.Lock()
-			if i.failed == nil {
-				i.failed = &out
-				close(i.broken)
-			}
-			i.mu.Unlock()
-			accepted(w)
-		}
+		i.serveInitError(w, req)
 		return
 	case req.Method == http.MethodPost && strings.HasPrefix(what, "invocation/"):
 		id, kind, _ := strings.Cut(strings.TrimPrefix(what, "invocation/"), "/")
@@ -81,13 +71,58 @@ func (i *instance) serveNext(w http.ResponseWriter, req *http.Request) {
 	w.Write(inv.payload)
 }
 
+// turn waits until no other body is read: what a process says at the same time must not add up in
+// the memory of the server. end ends the turn.
+func (i *instance) turn(req *http.Request) (end func(), ok bool) {
+	select {
+	case i.reading <- struct{}{}:
+		return func() { <-i.reading }, true
+	case <-req.Context().Done():
+		return nil, false
+	}
+}
+
+// serveInitError takes the error of a start, once.
+func (i *instance) serveInitError(w http.ResponseWriter, req *http.Request) {
+	end, ok := i.turn(req)
+	if !ok {
+		return
+	}
+	defer end()
+	i.mu.Lock()
+	before := i.failed
+	i.mu.Unlock()
+	if before != nil {
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the start has failed already")
+		return
+	}
+	body, err := said(w, req)
+	if err != nil {
+		return
+	}
+	i.mu.Lock()
+	i.failed = &outcome{payload: body, failure: "Unhandled"}
+	i.mu.Unlock()
+	close(i.broken)
+	accepted(w)
+}
+
 // serveEnd takes the answer of an invocation, once.
 func (i *instance) serveEnd(w http.ResponseWriter, req *http.Request, id string, bad bool) {
+	end, ok := i.turn(req)
+	if !ok {
+		return
+	}
+	defer end()
 	i.mu.Lock()
 	inv := i.current
 	i.mu.Unlock()
-	if inv == nil || inv.id != id {
+	switch {
+	case inv == nil || inv.id != id:
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "the invocation "+id+" is not under way")
+		return
+	case inv.answered:
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation "+id+" has been answered already")
 		return
 	}
 	body, err := said(w, req)
@@ -103,13 +138,10 @@ func (i *instance) serveEnd(w http.ResponseWriter, req *http.Request, id string,
 			out = fails("Runtime.Unknown", "%s", body)
 		}
 	}
-	select {
-	case inv.done <- out:
-		if err == nil {
-			accepted(w)
-		}
-	default:
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation "+id+" has been answered already")
+	inv.answered = true
+	inv.done <- out
+	if err == nil {
+		accepted(w)
 	}
 }
 

@@ -1,16 +1,19 @@
 package lambda
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 // N-16: a process that does not know the mark gets no event and ends no invocation.
 func TestRuntimeAPINeedsMark(t *testing.T) {
 	t.Parallel()
-	i := &instance{mark: randomHex(16), v: &version{}, events: make(chan *invocation, 1), broken: make(chan struct{})}
+	i := &instance{mark: randomHex(16), v: &version{}, events: make(chan *invocation, 1), reading: make(chan struct{}, 1), broken: make(chan struct{})}
 	i.current = &invocation{id: "one", done: make(chan outcome, 1), taken: make(chan struct{})}
 	i.events <- i.current
 	for _, mark := range []string{"", "/", "/x", "/" + strings.Repeat("0", 32), "/" + i.mark[:31], "//" + i.mark} {
@@ -32,3 +35,48 @@ func TestRuntimeAPINeedsMark(t *testing.T) {
 		t.Errorf("with the mark: %d %s", w.Code, w.Body)
 	}
 }
+
+// N-16, hostile: a process that sends many answers at once has the server read one at a time, and
+// none once there is an answer.
+func TestRuntimeAPIReadsOneBody(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"invocation/one/response", "invocation/one/error", "init/error"} {
+		synctest.Test(t, func(t *testing.T) {
+			i := &instance{mark: randomHex(16), v: &version{}, reading: make(chan struct{}, 1), broken: make(chan struct{})}
+			i.current = &invocation{id: "one", done: make(chan outcome, 1), taken: make(chan struct{})}
+			var read atomic.Int32
+			more := make(chan struct{})
+			codes := make(chan int, 20)
+			for range cap(codes) {
+				go func() {
+					w := httptest.NewRecorder()
+					body := io.MultiReader(readerFunc(func([]byte) (int, error) {
+						read.Add(1)
+						<-more
+						return 0, io.EOF
+					}), strings.NewReader("{}"))
+					i.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/"+i.mark+runtimePath+what, body))
+					codes <- w.Code
+				}()
+			}
+			synctest.Wait()
+			if n := read.Load(); n != 1 {
+				t.Errorf("%s: %d bodies are read at the same time", what, n)
+			}
+			close(more)
+			accepted := 0
+			for range cap(codes) {
+				if <-codes == http.StatusAccepted {
+					accepted++
+				}
+			}
+			if n := read.Load(); n != 1 || accepted != 1 {
+				t.Errorf("%s: %d bodies read, %d accepted", what, n, accepted)
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
