@@ -13,13 +13,17 @@ import (
 // Limits bound what an archive may become.
 type Limits struct {
 	// Entries is the most files, folders and links, and also the most folders, whether they
-	// have entries or only stand in the names of others.
+	// have entries or only stand in the names of others. It bounds what names and the targets
+	// of links take together too, as these are kept in memory.
 	Entries int
 	// Bytes is the most bytes of all files together.
 	Bytes int64
 	// Ratio is the most bytes a file of more than a megabyte may have for each packed one.
 	Ratio int64
 }
+
+// names is how many bytes the names of all entries may have.
+func (l Limits) names() int { return 1<<20 + l.Entries<<8 }
 
 // DefaultLimits are generous for honest builds: AWS allows artifacts of 5 GB.
 var DefaultLimits = Limits{Entries: 500_000, Bytes: 20 << 30, Ratio: 1000}

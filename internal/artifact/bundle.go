@@ -60,6 +60,9 @@ func (u *unpacker) tar(ctx context.Context, r io.ReaderAt, size int64, lim Limit
 			continue
 		}
 		name, err := cleanName(h.Name)
+		if err == nil {
+			err = u.keeps(h.Name, len(h.Name)+len(h.Linkname))
+		}
 		switch {
 		case err != nil:
 			return err

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func into(dir string, lim Limits, fill func(u *unpacker) error) (err error) {
 		return err
 	}
 	defer root.Close()
-	u := &unpacker{root: root, left: lim.Bytes, folders: lim.Entries, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
+	u := &unpacker{root: root, left: lim.Bytes, names: lim.names(), folders: lim.Entries, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
 	if err := fill(u); err != nil {
 		return err
 	}
@@ -67,8 +68,14 @@ func into(dir string, lim Limits, fill func(u *unpacker) error) (err error) {
 
 // zip writes the files of a ZIP archive and notes its links.
 func (u *unpacker) zip(ctx context.Context, r io.ReaderAt, size int64, lim Limits) error {
-	z, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+	headers := &headers{ReaderAt: r, lim: lim}
+	z, err := zip.NewReader(headers, size)
+	headers.read = true
+	switch {
+	case err == nil, errors.Is(err, zip.ErrInsecurePath):
+	case headers.tooMany:
+		return fmt.Errorf("the archive has more than %d entries, or names longer than %d bytes together", lim.Entries, lim.names())
+	default:
 		return fmt.Errorf("the archive is not a ZIP file: %w", err)
 	}
 	entries, err := check(z, lim)
@@ -89,6 +96,36 @@ func (u *unpacker) zip(ctx context.Context, r io.ReaderAt, size int64, lim Limit
 type entry struct {
 	name string // clean, relative
 	file *zip.File
+}
+
+// headers reads an archive until all of its headers are read, and these only as far as there may
+// be some: how many there are, an archive says as it likes, and each takes memory.
+type headers struct {
+	io.ReaderAt
+	lim           Limits
+	read, tooMany bool
+	bytes, found  int
+}
+
+// header begins each header of the directory of a ZIP file.
+var header = []byte("PK\x01\x02")
+
+// spare is how many headers more than allowed may be read: some are seen twice, where the end of
+// the archive is looked for, and check counts exactly.
+const spare = 4096
+
+func (h *headers) ReadAt(p []byte, off int64) (int, error) {
+	n, err := h.ReaderAt.ReadAt(p, off)
+	if h.read {
+		return n, err
+	}
+	h.bytes += n
+	h.found += bytes.Count(p[:n], header)
+	if h.bytes > h.lim.names() || h.found > h.lim.Entries+spare {
+		h.tooMany = true
+		return 0, errors.New("too many headers")
+	}
+	return n, err
 }
 
 // check looks at all headers before anything is written.
@@ -149,6 +186,7 @@ func cleanName(name string) (string, error) {
 type unpacker struct {
 	root    *os.Root
 	left    int64
+	names   int  // bytes that may still be kept of them
 	folders int  // the most there may be
 	modes   bool // keep who may read and write
 	made    map[string]bool
@@ -158,6 +196,14 @@ type unpacker struct {
 
 // link is a symbolic link of an archive: its name there and clean, and what it says.
 type link struct{ given, name, target string }
+
+// keeps counts bytes of a name or a link that stay in memory.
+func (u *unpacker) keeps(given string, n int) error {
+	if u.names -= n; u.names < 0 {
+		return refuse(given, "makes the names longer than all may be together")
+	}
+	return nil
+}
 
 func (u *unpacker) entry(e entry) error {
 	if e.file.Mode().IsDir() || strings.HasSuffix(e.file.Name, "/") {
@@ -174,7 +220,7 @@ func (u *unpacker) entry(e entry) error {
 			return refuse(e.file.Name, "cannot be unpacked: %v", err)
 		}
 		u.links = append(u.links, link{e.file.Name, e.name, string(b)})
-		return nil
+		return u.keeps(e.file.Name, len(b))
 	}
 	return u.file(e.file.Name, e.name, e.file.Mode(), src, int64(e.file.UncompressedSize64))
 }
