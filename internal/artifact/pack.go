@@ -53,23 +53,82 @@ func (p pooled) Close() error {
 // List gives the slash paths below root of everything that can be packed - files and
 // links, but no folders, sockets, pipes or devices - in order.
 func List(ctx context.Context, root *os.Root) ([]string, error) {
-	var out []string
-	err := fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+	return list(ctx, root, DefaultLimits)
+}
+
+func list(ctx context.Context, root *os.Root, lim Limits) ([]string, error) {
+	l := &lister{root: root, lim: lim}
+	err := l.folder(ctx, ".")
+	return l.out, err
+}
+
+// lister walks through a tree, of which it keeps no more than an archive may have.
+type lister struct {
+	root        *os.Root
+	lim         Limits
+	seen, names int
+	out         []string
+}
+
+// folder lists a folder and what is below it.
+func (l *lister) folder(ctx context.Context, dir string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	entries, err := l.read(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := path.Join(dir, e.Name())
 		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case len(p) > maxName:
 			return fmt.Errorf("%.60s… is a name of more than %d bytes", p, maxName)
-		case len(out) > DefaultLimits.Entries:
-			return fmt.Errorf("more than %d files", DefaultLimits.Entries)
-		case d.Type().IsRegular() || d.Type() == fs.ModeSymlink:
-			out = append(out, p)
+		case e.IsDir():
+			err = l.folder(ctx, p)
+		case e.Type().IsRegular() || e.Type() == fs.ModeSymlink:
+			err = l.add(p)
 		}
-		return nil
-	})
-	return out, err
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read gives what is in a folder, in order. A folder may have any number of entries, so they are
+// counted as they come.
+func (l *lister) read(dir string) ([]fs.DirEntry, error) {
+	f, err := l.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out []fs.DirEntry
+	for {
+		some, err := f.ReadDir(1000)
+		out = append(out, some...)
+		switch l.seen += len(some); {
+		case l.seen > 2*l.lim.Entries:
+			return nil, fmt.Errorf("more than %d files and folders", 2*l.lim.Entries)
+		case errors.Is(err, io.EOF):
+			slices.SortFunc(out, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+			return out, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+func (l *lister) add(p string) error {
+	switch l.names += len(p); {
+	case len(l.out) == l.lim.Entries:
+		return fmt.Errorf("more than %d files", l.lim.Entries)
+	case l.names > l.lim.names():
+		return fmt.Errorf("files with names longer than %d bytes together", l.lim.names())
+	}
+	l.out = append(l.out, p)
+	return nil
 }
 
 // Pack writes the files as a ZIP archive in order of their names. Links never lead out of
