@@ -279,8 +279,12 @@ func refused(e *api.PutEventsRequestEntry, bus error) (code, why string) {
 	case strings.HasPrefix(strings.ToLower(e.Source), "aws."):
 		return "NotAuthorizedForSource", "Not authorized for the source."
 	}
-	if _, err := decodeEvent([]byte(e.Detail)); err != nil {
-		return "MalformedDetail", "Detail is malformed."
+	// In a list it is as deep as in its event, and what is JSON alone can be too deep there.
+	decoded, err := pattern.Decode([]byte("[" + e.Detail + "]"))
+	if list, _ := decoded.([]any); err == nil && len(list) == 1 {
+		if _, ok := list[0].(map[string]any); ok {
+			return "", ""
+		}
 	}
-	return "", ""
+	return "MalformedDetail", "Detail is malformed."
 }

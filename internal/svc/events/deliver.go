@@ -54,7 +54,7 @@ func again(d store.Delivery, err error) (time.Duration, bool) {
 	if errors.As(err, &asked) {
 		wait = max(wait, asked.wait)
 	}
-	return wait, d.Attempts < attempts && time.Since(d.Created)+wait < age
+	return wait, d.Attempts < attempts && wait < age-time.Since(d.Created) // a sum could be beyond all durations
 }
 
 // deliver hands an event to its target.

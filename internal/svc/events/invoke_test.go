@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -230,6 +231,10 @@ func TestDestinationAnswers(t *testing.T) {
 		if wait, _ := again(store.Delivery{Doc: `{}`, Created: time.Now()}, err); wait < c.wait {
 			t.Errorf("%d: again in %v", i, wait)
 		}
+	}
+	// One that asks for more time than there is gets none.
+	if wait, more := again(store.Delivery{Doc: `{}`, Created: time.Now()}, later{errors.New(""), math.MaxInt64}); more {
+		t.Errorf("again in %v", wait)
 	}
 }
 

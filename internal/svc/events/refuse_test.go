@@ -96,12 +96,18 @@ func TestPutEventsRefusals(t *testing.T) {
 		{Source: "my.app", DetailType: "x", Detail: `{}`}, {DetailType: "x", Detail: `{}`}, {Source: "my.app", Detail: `{}`}, {Source: "my.app", DetailType: "x"},
 		{Source: "aws.codepipeline", DetailType: "x", Detail: `{}`}, {Source: "my.app", DetailType: "x", Detail: `[]`}, {Source: "my.app", DetailType: "x", Detail: `{`},
 		{Source: "my.app", DetailType: "x", Detail: `{}`, EventBusName: "none"},
+		// As deep as it may be, and too deep for the event that it stands in, which is one more.
+		{Source: "my.app", DetailType: "x", Detail: `{"x":` + strings.Repeat("[", 9998) + strings.Repeat("]", 9998) + `}`},
+		{Source: "my.app", DetailType: "x", Detail: `{"x":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}`},
+		{Source: "my.app", DetailType: "x", Detail: `{},{}`}, {Source: "my.app", DetailType: "x", Detail: ` `},
 	}
+	b.rule(t, &api.PutRuleInput{Name: "r", EventPattern: `{"source":["my.app"]}`}, api.Target{Id: "t", Arn: topic})
 	out, err := b.PutEvents(b.ctx, &api.PutEventsInput{Entries: entries})
-	if err != nil || *out.FailedEntryCount != 7 {
+	if err != nil || *out.FailedEntryCount != 10 {
 		t.Fatalf("%+v %v", out, err)
 	}
-	for i, want := range []string{"", "InvalidArgument", "InvalidArgument", "InvalidArgument", "NotAuthorizedForSource", "MalformedDetail", "MalformedDetail", "InvalidArgument"} {
+	for i, want := range []string{"", "InvalidArgument", "InvalidArgument", "InvalidArgument", "NotAuthorizedForSource", "MalformedDetail", "MalformedDetail", "InvalidArgument",
+		"", "MalformedDetail", "MalformedDetail", "MalformedDetail"} {
 		if e := out.Entries[i]; e.ErrorCode != want || (e.EventId == "") != (want != "") {
 			t.Errorf("%d: %+v", i, e)
 		}
