@@ -300,7 +300,7 @@ func TestText(t *testing.T) {
 		return nil, fmt.Errorf("secret detail: %w", fault.ErrText)
 	}})
 	r := ask(t, d, target+"GetPipeline\nAuthorization: "+signed("codepipeline")+"\n\n{\"name\":\"p\"}")
-	if body := bodyOf(t, r); r.StatusCode != 400 || body != `{"__type":"ValidationException","message":"The request has a text with a NUL, or one that is not UTF-8"}` {
+	if body := bodyOf(t, r); r.StatusCode != 400 || body != `{"__type":"ValidationException","message":"The request has a text with a NUL, or one that is too long or not UTF-8"}` {
 		t.Errorf("%d %s", r.StatusCode, body)
 	}
 }

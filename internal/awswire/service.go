@@ -281,7 +281,7 @@ func (x *exchange) refuse(err error) {
 		x.writeError("ServiceUnavailable", fault.FullText, http.StatusServiceUnavailable)
 	case errors.Is(err, fault.ErrText) && x.route.service != nil:
 		// Members are checked where their rules are; what is left stands in tokens and markers.
-		x.writeError(cmp.Or(x.route.service.ValidationCode, "ValidationException"), "The request has a text with a NUL, or one that is not UTF-8", 0)
+		x.writeError(cmp.Or(x.route.service.ValidationCode, "ValidationException"), "The request has a text with a NUL, or one that is too long or not UTF-8", 0)
 	default:
 		x.Log.ErrorContext(x.r.Context(), "internal failure", "requestId", x.id, "service", x.route.serviceName(),
 			"operation", x.route.opName(), "error", err)

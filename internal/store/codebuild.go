@@ -127,6 +127,9 @@ func (tx *Tx) AddCodeBuildBuild(ctx context.Context, b CodeBuildBuild) error {
 	if b.Token != "" {
 		token = &b.Token
 	}
+	if err := fits(b.Token); err != nil {
+		return err
+	}
 	_, err := tx.exec(ctx, `INSERT INTO codebuild_build (account, region, id, project, started, complete, node, token, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		b.Account, b.Region, b.ID, b.Project, micros(b.Started), flag(b.Complete), b.Node, token, b.Doc)

@@ -20,7 +20,7 @@ var (
 	// ErrFull says that the database cannot take writes now, because its disk is full or
 	// it is read-only; reads still work.
 	ErrFull = fmt.Errorf("store: the database cannot be written to: %w", fault.ErrFull)
-	// ErrText says that a text holds a NUL or is not UTF-8, which PostgreSQL cannot keep;
+	// ErrText says that a text holds a NUL, is not UTF-8 or is too long a key, which PostgreSQL cannot keep;
 	// SQLite could, and must not differ.
 	ErrText = fmt.Errorf("store: %w", fault.ErrText)
 	// ErrClosed says that the DB was closed.
@@ -79,6 +79,8 @@ func refine(err error) error {
 		switch pg.Code {
 		case "23505": // unique_violation
 			kind = ErrExists
+		case "54000": // program_limit_exceeded: an index has no room for the key
+			kind = ErrText
 		case "53100", "25006": // disk_full; read_only_sql_transaction: a standby
 			kind = ErrFull
 		}

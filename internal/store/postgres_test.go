@@ -173,6 +173,14 @@ func TestTextsAreOrderedByTheirBytes(t *testing.T) {
 	}
 }
 
+// What an index has no room for is the fault of the text, not of the database.
+func TestAKeyThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	if err := put(t.Context(), storetest.Postgres(t), unlike(3000), ""); !errors.Is(err, store.ErrText) {
+		t.Errorf("got %v, want ErrText", err)
+	}
+}
+
 func TestAStandbyIsReadAndRecognised(t *testing.T) {
 	t.Parallel()
 	url := storetest.PostgresURL(t)

@@ -36,6 +36,9 @@ func (tx *Tx) PutSources(ctx context.Context, pipelineID string, sources []Sourc
 				s.Seen = o.Seen
 			}
 		}
+		if err := fits(s.Resource); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, `INSERT INTO source (pipeline_id, action, resource, detail, seen) VALUES ($1, $2, $3, $4, $5)`,
 			pipelineID, s.Action, s.Resource, s.Detail, s.Seen); err != nil {
 			return err

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -216,12 +217,36 @@ func TestAnIgnoredFailureUndoesTheTransaction(t *testing.T) {
 	})
 }
 
+// unlike is a text of n characters that no database can shorten.
+func unlike(n int) string {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = byte('0' + random.IntN(64))
+	}
+	return string(text)
+}
+
 func TestTextThatOnlyOneDatabaseCouldKeepIsRefused(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		for _, text := range []string{"a\x00b", "\xff"} {
 			if err := put(t.Context(), db, "k", text); !errors.Is(err, store.ErrText) {
 				t.Errorf("%q: got %v, want ErrText", text, err)
+			}
+		}
+		// A key that PostgreSQL's indexes have no room for.
+		long := unlike(3000)
+		for what, add := range map[string]func(tx *store.Tx) error{
+			"source": func(tx *store.Tx) error {
+				return tx.PutSources(t.Context(), "p", []store.Source{{PipelineID: "p", Action: "a", Resource: "arn:aws:s3:::bucket/" + long}})
+			},
+			"build": func(tx *store.Tx) error {
+				return tx.AddCodeBuildBuild(t.Context(), store.CodeBuildBuild{Account: "1", Region: "r", ID: "b", Token: long, Doc: "{}"})
+			},
+		} {
+			if err := db.Update(t.Context(), add); !errors.Is(err, store.ErrText) {
+				t.Errorf("%s: got %v, want ErrText", what, err)
 			}
 		}
 	})

@@ -161,6 +161,17 @@ func (tx *Tx) ready(args []any) error {
 	return nil
 }
 
+// longestKey leaves room beside it in the row of an index, which has at most 2704 bytes in PostgreSQL.
+const longestKey = 2048
+
+// fits refuses a key that the API does not bound and an index may have no room for.
+func fits(key string) error {
+	if len(key) > longestKey {
+		return ErrText
+	}
+	return nil
+}
+
 // fail remembers the first error of a statement, with the statement's first line.
 func (tx *Tx) fail(query string, err error) error {
 	line, _, _ := strings.Cut(strings.TrimSpace(query), "\n")
