@@ -25,6 +25,7 @@ type cell struct {
 	uid     int          // the session's own user, OwnUser only
 	claim   net.Listener // holds uid for this server while it lives
 	secret  string       // the mark in the environment of what the session starts
+	scoped  bool         // signals of the thread reach what it has started, and nothing else
 	work    chan func()
 
 	mu     sync.Mutex
@@ -55,7 +56,11 @@ func newCell(r *Runner, workspace string) (*cell, error) {
 		}
 		enter = func() error { return r.enterMounts(workspace) }
 	case Landlock:
-		enter = func() error { return enterLandlock(workspace, r.cfg.Hide) }
+		enter = func() error {
+			err := enterLandlock(workspace, r.cfg.Hide)
+			c.scoped = err == nil && scoped()
+			return err
+		}
 	default:
 		enter = func() error { return nil }
 	}
@@ -249,7 +254,12 @@ func (c *cell) killAll() {
 		awaitUser(c.uid)
 		return
 	}
-	killFamily(shells, "__SESSION="+c.secret)
+	done := make(chan struct{})
+	c.work <- func() {
+		killFamily(shells, "__SESSION="+c.secret, c.scoped)
+		close(done)
+	}
+	<-done
 }
 
 // close ends the thread; killAll has been called.

@@ -54,10 +54,14 @@ func awaitUser(uid int) {
 }
 
 // killFamily kills what belongs to the shells by parentage, group, session or mark, until
-// a look at all processes finds nothing more.
-func killFamily(shells []int, mark string) {
+// a look at all processes finds nothing more. Where the thread is scoped, whatever its signals
+// reach belongs to them, and the kernel picks it in one step that no fork can slip through.
+func killFamily(shells []int, mark string, scoped bool) {
 	for range 20 {
-		found := family(shells, mark)
+		if scoped {
+			_ = unix.Kill(-1, unix.SIGKILL)
+		}
+		found := family(shells, mark, scoped)
 		if len(found) == 0 {
 			return
 		}
@@ -70,7 +74,7 @@ func killFamily(shells []int, mark string) {
 
 type proc struct{ pid, parent, group, session int }
 
-func family(shells []int, mark string) []int {
+func family(shells []int, mark string, scoped bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -88,7 +92,7 @@ func family(shells []int, mark string) []int {
 			continue
 		}
 		all = append(all, p)
-		if slices.Contains(shells, p.group) || slices.Contains(shells, p.session) || marked(pid, mark) {
+		if slices.Contains(shells, p.group) || slices.Contains(shells, p.session) || marked(pid, mark) || scoped && unix.Kill(pid, 0) == nil {
 			member[pid] = true
 		}
 	}

@@ -23,6 +23,7 @@ const (
 		unix.LANDLOCK_ACCESS_FS_MAKE_SYM | unix.LANDLOCK_ACCESS_FS_REFER
 	scopeSignal = 1 << 1
 	minABI      = 3 // truncate is a way to write
+	signalABI   = 6
 )
 
 // devices are the device files a build needs.
@@ -54,7 +55,7 @@ func enterLandlock(workspace string, hidden []string) error {
 	attr := struct{ fs, net, scoped uint64 }{fs: allRights}
 	size := unsafe.Sizeof(attr)
 	switch v := landlockABI(); {
-	case v >= 6:
+	case v >= signalABI:
 		attr.scoped = scopeSignal
 	case v >= 4:
 		size = 16
@@ -91,6 +92,17 @@ func enterLandlock(workspace string, hidden []string) error {
 		return fmt.Errorf("landlock: %w", errno)
 	}
 	return nil
+}
+
+// scoped says whether signals of the calling thread, which has entered Landlock, reach nothing but
+// what it has started. Where they do not, killing all that they reach would end the server's
+// parent first: look twice.
+func scoped() bool {
+	if landlockABI() < signalABI {
+		return false
+	}
+	parent := os.Getppid() // 0 where it is in another namespace
+	return parent == 0 || unix.Kill(parent, 0) != nil
 }
 
 // allow grants rights on a place but not on hidden ones below it: where there are some,

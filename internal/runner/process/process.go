@@ -9,7 +9,8 @@
 //   - Otherwise: Landlock keeps the session out of the contents of the server's folders,
 //     lets it write only in its workspace and in temporary folders, and keeps it from
 //     signalling or tracing what is outside. Processes are found by parentage, session,
-//     group and a mark in their environment.
+//     group and a mark in their environment, and all of them where Landlock knows whose
+//     signals reach whom (version 6).
 //
 // In both cases: a clean environment, no inherited files, no new privileges, a process
 // group of its own, death with the server. What cannot be enforced on a machine is said in
