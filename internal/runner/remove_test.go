@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -32,6 +33,12 @@ func TestRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 		root = next
+	}
+	// More than is read at once, where all of it is moved.
+	for i := range atOnce + 1 {
+		if err := root.Mkdir(strconv.Itoa(i), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	root.Close()
 	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "mod/x"), 0o755), os.Chmod(filepath.Join(dir, "mod/x"), 0), os.Chmod(filepath.Join(dir, "mod"), 0o500)); err != nil {
