@@ -64,6 +64,8 @@ var layers = []layer{
 	{"internal/courier", "store fault mishap", ""},
 	// addresses that users give: what looks at them before they are dialled
 	{"internal/egress", "", ""},
+	// places that accounts share, which rooms have for what takes long
+	{"internal/turn", "", ""},
 	// logs of what runs, which the rooms of builds and functions share
 	{"internal/logstream", "", "sdk"},
 	{"internal/retention", "store fault", ""},
@@ -91,10 +93,10 @@ var layers = []layer{
 	// rooms and faces: a room never imports another room
 	{"internal/svc/codecommit/git", "fault", "exec sys"},
 	{"internal/svc/codecommit", "arn svc/codecommit/git api api/$ courier conductor store pipeline artifact blob runner buildspec provider auth fault mishap", "sdk exec sys"},
-	{"internal/svc/codeconnections/fetch", "egress fault", "exec"},
-	{"internal/svc/codeconnections", "arn svc/codeconnections/fetch api api/$ conductor store pipeline provider auth fault", "sdk"},
+	{"internal/svc/codeconnections/fetch", "egress turn fault", "exec"},
+	{"internal/svc/codeconnections", "arn svc/codeconnections/fetch api api/$ conductor store pipeline provider turn auth fault", "sdk"},
 	{"internal/svc/codedeploy", "arn api api/$ api/codedeploycommands store auth fault", ""},
-	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline auth fault", "sdk"},
+	{"internal/svc/codepipeline", "api api/$ conductor engine store pipeline turn auth fault", "sdk"},
 	{"internal/svc/codebuild", "arn api api/$ store pipeline artifact runner buildspec provider logstream auth fault mishap", "sdk"},
 	{"internal/svc/lambda", "arn api api/$ courier policy store artifact blob runner logstream auth fault", "sdk"},
 	{"internal/svc/cloudtrail", "api api/$ audit store auth fault", ""},

@@ -92,5 +92,5 @@ func remote(c store.Connection, repository string) (fetch.Remote, error) {
 	if !repositoryForm.MatchString(repository) || strings.Contains(repository, "..") {
 		return fetch.Remote{}, fault.New("ValidationException", "The FullRepositoryId '%s' is not like owner/name", repository)
 	}
-	return fetch.Remote{URL: strings.ReplaceAll(c.GitURL, repositoryPart, repository), Username: c.Username, Token: string(c.Token)}, nil
+	return fetch.Remote{URL: strings.ReplaceAll(c.GitURL, repositoryPart, repository), Username: c.Username, Token: string(c.Token), Account: c.Account}, nil
 }

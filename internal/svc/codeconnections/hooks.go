@@ -26,7 +26,7 @@ import (
 const (
 	// maxDelivery is what GitHub sends at most.
 	maxDelivery = 25 << 20
-	// maxReading bounds the deliveries that are read at one time.
+	// maxReading bounds the deliveries that are read at one time, half of them of one account.
 	maxReading = 8
 	// turnTime is how long a delivery waits for others, readTime how long a sender may take
 	// for its body, and workTime how long the starts may take; the sender may leave before.
@@ -118,15 +118,14 @@ func (r *Room) take(w http.ResponseWriter, req *http.Request) (int, string, erro
 	if !ok {
 		return http.StatusNotFound, "Deliveries of " + c.ProviderType + " are not understood.", nil
 	}
-	turn := time.NewTimer(turnTime)
-	defer turn.Stop()
-	select {
-	case r.reading <- struct{}{}:
-		defer func() { <-r.reading }()
-	case <-turn.C:
+	waiting, stop := context.WithTimeout(req.Context(), turnTime)
+	defer stop()
+	leave, err := r.reading.Take(waiting, c.Account)
+	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		return http.StatusServiceUnavailable, "Too many deliveries at once; send it again.", nil
 	}
+	defer leave()
 	// Not every connection has a deadline; the size is bounded in any case.
 	wire := http.NewResponseController(w)
 	_ = wire.SetReadDeadline(time.Now().Add(readTime))

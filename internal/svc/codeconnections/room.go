@@ -18,6 +18,7 @@ import (
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
 	"penstock/internal/svc/codeconnections/fetch"
+	"penstock/internal/turn"
 )
 
 // The names of the service. ARNs keep the one through which they were made (N-13).
@@ -49,7 +50,7 @@ type Files func(ctx context.Context) ([]string, error)
 type Room struct {
 	Deps
 	// reading has a place for each delivery that is read.
-	reading chan struct{}
+	reading *turn.Turns
 }
 
 // New makes the room.
@@ -57,7 +58,7 @@ func New(d Deps) *Room {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Room{Deps: d, reading: make(chan struct{}, maxReading)}
+	return &Room{Deps: d, reading: turn.New(maxReading)}
 }
 
 // Services are the two names under which the room is called; they have one model.

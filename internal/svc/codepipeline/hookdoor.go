@@ -32,8 +32,8 @@ import (
 const (
 	// maxDelivery is what GitHub sends at most.
 	maxDelivery = 25 << 20
-	// maxDeliveries bounds the deliveries that are read at one time, and with maxDelivery
-	// the memory they take.
+	// maxDeliveries bounds the deliveries that are read at one time, half of them of one account,
+	// and with maxDelivery the memory they take.
 	maxDeliveries = 8
 	// deliveryTime is how long a sender may take for its body.
 	deliveryTime = 30 * time.Second
@@ -98,15 +98,14 @@ func (r *Room) deliver(w http.ResponseWriter, req *http.Request) (reply, error) 
 	if d.Authentication == allowedIP && !inRange(req.RemoteAddr, d.AuthenticationConfiguration.AllowedIPRange) {
 		return r.refuseDelivery(ctx, hook, http.StatusForbidden, "The delivery did not come from the allowed range of addresses.")
 	}
-	turn := time.NewTimer(turnTime)
-	defer turn.Stop()
-	select {
-	case r.deliveries <- struct{}{}:
-		defer func() { <-r.deliveries }()
-	case <-turn.C:
+	waiting, stop := context.WithTimeout(ctx, turnTime)
+	defer stop()
+	leave, err := r.deliveries.Take(waiting, hook.Account)
+	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		return reply{http.StatusServiceUnavailable, "Too many deliveries at once; send it again."}, nil
 	}
+	defer leave()
 	// Not every connection has a deadline; the size is bounded in any case.
 	wire := http.NewResponseController(w)
 	_ = wire.SetReadDeadline(time.Now().Add(deliveryTime))

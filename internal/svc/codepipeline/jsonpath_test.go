@@ -75,30 +75,30 @@ func TestPathIsBounded(t *testing.T) {
 	}
 }
 
-// turn is one step down into a document: a member of an object, or an element of an array.
-type turn struct {
+// descent is one step down into a document: a member of an object, or an element of an array.
+type descent struct {
 	name          string
 	index, length int // of arrays, whose length is not 0
 }
 
 // everywhere visits each value of a document with the way to it.
-func everywhere(way []turn, v any, visit func(way []turn, v any)) {
+func everywhere(way []descent, v any, visit func(way []descent, v any)) {
 	visit(way, v)
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			everywhere(append(way, turn{name: name}), member, visit)
+			everywhere(append(way, descent{name: name}), member, visit)
 		}
 	case []any:
 		for i, element := range v {
-			everywhere(append(way, turn{index: i, length: len(v)}), element, visit)
+			everywhere(append(way, descent{index: i, length: len(v)}), element, visit)
 		}
 	}
 }
 
 // leads says whether a path is one for a way.
-func leads(p jsonPath, way []turn) bool {
-	return slices.EqualFunc(p, way, func(s pathStep, t turn) bool {
+func leads(p jsonPath, way []descent) bool {
+	return slices.EqualFunc(p, way, func(s pathStep, t descent) bool {
 		switch {
 		case s.kind == stepAll:
 			return true
@@ -132,7 +132,7 @@ func FuzzPath(f *testing.F) {
 		}
 		asked, err := parsePath(path)
 		var want []any
-		everywhere(nil, doc, func(way []turn, v any) {
+		everywhere(nil, doc, func(way []descent, v any) {
 			if leads(asked, way) {
 				want = append(want, v)
 			}

@@ -15,6 +15,7 @@ import (
 	"penstock/internal/fault"
 	"penstock/internal/pipeline"
 	"penstock/internal/store"
+	"penstock/internal/turn"
 )
 
 // Deps is what the room works with.
@@ -50,13 +51,13 @@ type Room struct {
 	api.Unimplemented
 	Deps
 	// deliveries has a place for each delivery to a webhook that is read.
-	deliveries chan struct{}
+	deliveries *turn.Turns
 }
 
 // New makes the room.
 func New(d Deps) *Room {
 	d.Limits = d.Limits.OrDefault()
-	return &Room{Deps: d, deliveries: make(chan struct{}, maxDeliveries)}
+	return &Room{Deps: d, deliveries: turn.New(maxDeliveries)}
 }
 
 // pipelineARN names a pipeline of the caller's account and Region.

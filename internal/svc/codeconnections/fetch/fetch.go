@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"penstock/internal/turn"
 )
 
 // Config says where to work and what is allowed. Zero values mean the defaults.
@@ -39,7 +41,8 @@ type Config struct {
 	MaxBytes int64
 	// Limit bounds one fetch, 15 minutes by default.
 	Limit time.Duration
-	// MaxFetches is how many may run at one time, 4 by default. More wait.
+	// MaxFetches is how many may run at one time, 4 by default, and half of them of one account.
+	// More wait.
 	MaxFetches int
 }
 
@@ -61,12 +64,14 @@ type Remote struct {
 	URL string
 	// Username and Token log in, if Token is not empty.
 	Username, Token string
+	// Account is whose connection it is.
+	Account string
 }
 
 // Fetcher fetches. It is safe for concurrent use.
 type Fetcher struct {
 	cfg   Config
-	turns chan struct{}
+	turns *turn.Turns
 	guard guard
 }
 
@@ -96,18 +101,14 @@ func New(cfg Config) (*Fetcher, error) {
 		return nil, err
 	}
 	g, err := newGuard(cfg.Hosts, cfg.Files)
-	return &Fetcher{cfg: cfg, turns: make(chan struct{}, cfg.MaxFetches), guard: g}, err
+	return &Fetcher{cfg: cfg, turns: turn.New(cfg.MaxFetches), guard: g}, err
 }
 
 // Close waits until nothing is being fetched and every Checkout is closed; there can be no Fetch
 // afterwards. It fails with the error of ctx when that ends first.
 func (f *Fetcher) Close(ctx context.Context) error {
-	for range cap(f.turns) {
-		select {
-		case f.turns <- struct{}{}:
-		case <-ctx.Done():
-			return fmt.Errorf("fetch: repositories are still being fetched: %w", ctx.Err())
-		}
+	if err := f.turns.Close(ctx); err != nil {
+		return fmt.Errorf("fetch: repositories are still being fetched: %w", err)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -269,6 +270,28 @@ func TestFetchBounded(t *testing.T) {
 	if _, err := f.Fetch(ctx, Remote{URL: silent.URL + "/x"}, "main", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("left alone: %v", err)
 	}
+	// An account whose servers are silent does not keep the others waiting.
+	f = newFetcher(t, Config{Hosts: []string{"127.0.0.1"}, Files: o.root})
+	ctx, stop = context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for range 4 {
+		waiting.Go(func() {
+			if _, err := f.Fetch(ctx, Remote{URL: silent.URL + "/x", Account: "a"}, "main", ""); !errors.Is(err, context.Canceled) {
+				t.Errorf("left alone: %v", err)
+			}
+		})
+	}
+	<-asked
+	<-asked
+	from := o.remote()
+	from.Account = "b"
+	if got, err := f.Fetch(t.Context(), from, "main", o.tip); err != nil {
+		t.Error(err)
+	} else if err := got.Close(); err != nil {
+		t.Error(err)
+	}
+	stop()
+	waiting.Wait()
 }
 
 // P-4: where a connection may lead.

@@ -28,6 +28,8 @@ type run struct {
 	url  string
 	env  []string
 	hide []string
+	// leave gives the turn back.
+	leave func()
 }
 
 // begin waits for a turn and makes an empty repository. The caller closes the run.
@@ -39,12 +41,11 @@ func (f *Fetcher) begin(ctx context.Context, from Remote) (_ *run, err error) {
 	if strings.ContainsAny(from.Username+from.Token, "\r\n\x00") {
 		return nil, refused("a credential with a line break")
 	}
-	select {
-	case f.turns <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	leave, err := f.turns.Take(ctx, from.Account)
+	if err != nil {
+		return nil, err
 	}
-	r := &run{f: f, url: p.url}
+	r := &run{f: f, url: p.url, leave: leave}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -89,7 +90,7 @@ func (f *Fetcher) begin(ctx context.Context, from Remote) (_ *run, err error) {
 }
 
 func (r *run) close() error {
-	defer func() { <-r.f.turns }()
+	defer r.leave()
 	if r.dir == "" {
 		return nil
 	}
