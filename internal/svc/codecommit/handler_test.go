@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	api "penstock/internal/api/codecommit"
 	"penstock/internal/store"
@@ -86,6 +87,33 @@ func TestPushNotTold(t *testing.T) {
 	got, err := b.GetRepository(b.ctx, &api.GetRepositoryInput{RepositoryName: "web"})
 	if err != nil || got.RepositoryMetadata.DefaultBranch != "main" {
 		t.Errorf("repository %+v, %v", got, err)
+	}
+}
+
+// What could not be told of a repository is not told of for ever once the repository is deleted.
+func TestPushNotToldAndDeleted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.SQLite(t))
+	b.create("web")
+	w := t.TempDir()
+	b.run(w, "init", "-q", "-b", "main")
+	b.run(w, "commit", "-q", "--allow-empty", "-m", "one")
+	b.set(func() { b.refuse = errors.New("the disk is full") })
+	if out, err := b.try(w, "push", b.remote("web"), "main"); err == nil {
+		t.Errorf("the push went through: %s", out)
+	}
+	if _, err := b.DeleteRepository(b.ctx, &api.DeleteRepositoryInput{RepositoryName: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		b.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it is still tried")
 	}
 }
 

@@ -43,7 +43,7 @@ func (r *Room) later(p *place) {
 		case <-again.C:
 		}
 		err := r.reconcile(r.ctx, p.CodeCommitRepository)
-		if err == nil || errors.Is(err, store.ErrNotFound) {
+		if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, git.ErrGone) {
 			return
 		}
 		r.deps.Log.Warn("codecommit: what moved is not told yet", "repository", p.Name, "error", err)
