@@ -267,7 +267,7 @@ func (f *Fetcher) Head(ctx context.Context, from Remote, branch string) (string,
 		return "", err
 	}
 	for line := range strings.Lines(text) {
-		if id, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == "refs/heads/"+branch && commitForm.MatchString(id) {
+		if id, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); name == "refs/heads/"+branch && commitForm.MatchString(id) {
 			return id, nil
 		}
 	}
@@ -293,7 +293,8 @@ func (f *Fetcher) Refs(ctx context.Context, from Remote) (map[string]string, err
 	}
 	refs := map[string]string{}
 	for line := range strings.Lines(text) {
-		id, name, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		// A name may end with a space that git knows as none.
+		id, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		// A tag with a text of its own is told twice: as it is, then with the commit it names.
 		if name = strings.TrimSuffix(name, "^{}"); commitForm.MatchString(id) && utf8.ValidString(name) {
 			refs[name] = id

@@ -134,9 +134,10 @@ func TestRefs(t *testing.T) {
 	o := newOrigin(t)
 	f := newFetcher(t, Config{Files: o.root})
 	o.git("tag", "v1", o.first)
+	o.git("branch", "main\u00a0", o.first) // another branch than main
 	o.git("tag", "-a", "-m", "text", "v2", o.first)
 	refs, err := f.Refs(t.Context(), o.remote())
-	if want := map[string]string{"refs/heads/main": o.tip, "refs/tags/v1": o.first, "refs/tags/v2": o.first}; err != nil || !maps.Equal(refs, want) {
+	if want := map[string]string{"refs/heads/main": o.tip, "refs/heads/main\u00a0": o.first, "refs/tags/v1": o.first, "refs/tags/v2": o.first}; err != nil || !maps.Equal(refs, want) {
 		t.Errorf("%v %v, want %v", refs, err, want)
 	}
 	var many strings.Builder
