@@ -192,3 +192,36 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A version that is no version id, or a marker with a key that is none, is the caller's mistake: no
+// row can be asked for by it.
+func TestHostileVersions(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.bucket(s.client(admin), "vers", "")
+	s.raw("PUT", "/vers/k", []byte("x"))
+	for _, version := range []string{"%00", "%ff", "%20", strings.Repeat("v", 20_000)} {
+		for _, target := range []string{"GET /vers/k?versionId=", "DELETE /vers/k?versionId=", "GET /vers?versions&key-marker=k&version-id-marker="} {
+			method, path, _ := strings.Cut(target, " ")
+			if w := s.raw(method, path+version, nil); w.Code != 400 && w.Code != 404 || code(w) == "" {
+				t.Errorf("%s%.20s: %d %s", target, version, w.Code, code(w))
+			}
+		}
+	}
+	for _, key := range []string{"%00", "%ff", strings.Repeat("k", 20_000)} {
+		for _, query := range []string{"versions&version-id-marker=v&key-marker=", "versions&key-marker=", "uploads&upload-id-marker=u&key-marker=", "uploads&key-marker=", "marker=", "list-type=2&start-after=", "prefix=", "versions&prefix=", "delimiter="} {
+			if w := s.raw("GET", "/vers?"+query+key, nil); w.Code != 200 && w.Code != 400 {
+				t.Errorf("?%s%.20s: %d %s", query, key, w.Code, code(w))
+			}
+		}
+	}
+	for _, version := range []string{"\u00e4", "\t", "a b", strings.Repeat("v", 20_000)} {
+		w := s.raw("POST", "/vers?delete", []byte("<Delete><Object><Key>k</Key><VersionId>"+version+"</VersionId></Object></Delete>"))
+		if w.Code != 200 {
+			t.Errorf("delete %.20q: %d %.200s", version, w.Code, w.Body)
+		}
+	}
+	if w := s.raw("GET", "/vers/k", nil); w.Code != 200 {
+		t.Errorf("the object is gone: %d", w.Code)
+	}
+}

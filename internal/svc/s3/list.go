@@ -196,6 +196,9 @@ func (c *call) listVersions() error {
 	if key == "" && version != "" {
 		return invalidArgument("A version-id marker cannot be specified without a key marker.")
 	}
+	if !printable(version) || len(version) > 1024 {
+		return invalidArgument("Invalid version id specified")
+	}
 	var p store.Page[store.Object]
 	err = c.db.View(c.ctx(), func(tx *store.Tx) (err error) {
 		switch {
