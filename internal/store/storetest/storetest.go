@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -54,6 +55,22 @@ func EachURL(t *testing.T, f func(t *testing.T, url string)) {
 func SQLite(t testing.TB, options ...Option) *store.DB {
 	t.Helper()
 	return Open(t, SQLiteURL(t), options...)
+}
+
+// Full opens a SQLite database, which is not open, as one whose disk is full: it takes what there is
+// room for, and tells those who ask to leave that room alone.
+func Full(t testing.TB, url string) *store.DB {
+	t.Helper()
+	// A folder in the place of the room that is kept is no such room, and stays.
+	err := os.Mkdir(strings.TrimPrefix(url, "sqlite:")+".reserve", 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := Open(t, url, func(c *store.Config) { c.Durability = store.Full })
+	if !db.Full() {
+		t.Fatal("storetest: the database is not full")
+	}
+	return db
 }
 
 // Postgres gives an empty PostgreSQL database that is closed when the test ends.

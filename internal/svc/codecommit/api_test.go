@@ -2,6 +2,7 @@ package codecommit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	api "penstock/internal/api/codecommit"
 	"penstock/internal/auth"
+	"penstock/internal/fault"
 	"penstock/internal/store"
 	"penstock/internal/store/storetest"
 )
@@ -269,4 +271,15 @@ func TestMergeByFastForward(t *testing.T) {
 	wantCode(t, "elsewhere", err, "InvalidTargetBranchException")
 	_, err = merge("none", "main", "")
 	wantCode(t, "no source", err, "CommitDoesNotExistException")
+}
+
+// S-86: while the disk is full a commit does not take the room that is left, no more than a push.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.Full(t, storetest.SQLiteURL(t)))
+	b.create("one")
+	_, err := b.PutFile(b.ctx, &api.PutFileInput{RepositoryName: "one", BranchName: "main", FilePath: "a", FileContent: []byte("x")})
+	if !errors.Is(err, fault.ErrFull) {
+		t.Error(err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	api "penstock/internal/api/codecommit"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
+	"penstock/internal/store"
 	"penstock/internal/svc/codecommit/git"
 )
 
@@ -58,6 +59,9 @@ func (r *Room) write(ctx context.Context, action string, d draft) (*git.Made, er
 	}
 	if d.message == "" {
 		d.message = d.standard
+	}
+	if r.deps.DB.Full() {
+		return nil, store.ErrFull // as for a push
 	}
 	if err := r.deps.DB.Intend(ctx); err != nil {
 		return nil, err

@@ -54,6 +54,9 @@ func (r *Room) take(ctx context.Context, v *version, c code) error {
 	case len(c.zip) > maxZip:
 		return fault.New("RequestTooLargeException", "The ZIP file has %d bytes; in a request at most %d are allowed. Put it into a bucket and name it by S3Bucket and S3Key.", len(c.zip), maxZip)
 	}
+	if r.deps.DB.Full() {
+		return store.ErrFull // it would take the room that is kept for what cannot wait
+	}
 	dir, err := r.folder(ctx)
 	if err != nil {
 		return err

@@ -264,6 +264,9 @@ func (r *Room) retire(n name) {
 
 // keep makes an event durable before anybody is told that it will be run.
 func (r *Room) keep(ctx context.Context, n name, l later) error {
+	if r.deps.DB.Full() {
+		return store.ErrFull // an event may be a megabyte of the room that is kept for what cannot wait
+	}
 	doc, err := json.Marshal(l)
 	if err != nil {
 		return err

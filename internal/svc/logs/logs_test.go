@@ -2,6 +2,7 @@ package logs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -348,3 +349,15 @@ func TestDenied(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// S-86: while the disk is full a log does not take the room that is left, with which executions are
+// stopped and approvals answered.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	r, ctx := room(t, storetest.Full(t, storetest.SQLiteURL(t)), "s")
+	_, err := r.PutLogEvents(ctx, &api.PutLogEventsInput{LogGroupName: "g", LogStreamName: "s",
+		LogEvents: []api.InputLogEvent{{Timestamp: new(time.Now().UnixMilli()), Message: "m"}}})
+	if !errors.Is(err, fault.ErrFull) {
+		t.Error(err)
+	}
+}

@@ -178,6 +178,9 @@ func (r *Room) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (*ap
 	case *in.LogEvents[n-1].Timestamp-*in.LogEvents[0].Timestamp > daySpan.Milliseconds():
 		return nil, invalid("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
 	}
+	if r.deps.DB.Full() {
+		return nil, store.ErrFull // a flood of them would take the room that is kept for what cannot wait
+	}
 	out := &api.PutLogEventsOutput{}
 	err = r.deps.DB.Update(ctx, func(tx *store.Tx) error {
 		*out = api.PutLogEventsOutput{}

@@ -183,10 +183,18 @@ func (in *receiver) checksum() (name, value string) {
 	return in.claim.algorithm.name, base64Of(in.sum.Sum(nil))
 }
 
+// roomForObjects refuses to store bytes while the disk is full: what room there is is not for them.
+func (c *call) roomForObjects() error {
+	if c.db.Full() {
+		return store.ErrFull
+	}
+	return nil
+}
+
 // receive keeps the request's body as a new blob.
 func (c *call) receive(algorithm *algorithm) (key string, in *receiver, err error) {
-	if c.db.Full() { // what room there is is not for objects
-		return "", nil, store.ErrFull
+	if err := c.roomForObjects(); err != nil {
+		return "", nil, err
 	}
 	if in, err = c.receiver(maxPut, algorithm); err != nil {
 		return "", nil, err

@@ -82,6 +82,9 @@ type copied struct {
 }
 
 func (c *call) copyBytes(s source, off, n int64, a *algorithm) (copied, error) {
+	if err := c.roomForObjects(); err != nil {
+		return copied{}, err
+	}
 	r, err := c.open(s.Object, s.parts, off, n)
 	if err != nil {
 		return copied{}, err
