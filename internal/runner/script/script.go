@@ -82,10 +82,10 @@ func Run(ctx context.Context, s Script) error {
 	select {
 	case err = <-exited:
 	case <-deadline.C:
-		run.end(cmd.Process.Pid, exited)
+		run.end(cmd.Process, exited)
 		return ErrTimeout
 	case <-ctx.Done():
-		run.end(cmd.Process.Pid, exited)
+		run.end(cmd.Process, exited)
 		return context.Cause(ctx)
 	}
 	for _, o := range run.outputs {
@@ -94,7 +94,7 @@ func Run(ctx context.Context, s Script) error {
 		case <-deadline.C:
 			return &OpenError{o.name}
 		case <-ctx.Done():
-			run.end(cmd.Process.Pid, nil)
+			run.end(cmd.Process, nil)
 			return context.Cause(ctx)
 		}
 	}
@@ -173,9 +173,16 @@ func (r *running) copy(o output) {
 	}
 }
 
-// end ends the process group: politely, then at once. With a nil exited the program itself has ended.
-func (r *running) end(group int, exited <-chan error) {
-	_ = syscall.Kill(-group, syscall.SIGTERM)
+// end ends the process group: politely, then at once. With a nil exited the program itself has
+// ended; else it is told too where it has gone to another group.
+func (r *running) end(program *os.Process, exited <-chan error) {
+	kill := func(s syscall.Signal) {
+		_ = syscall.Kill(-program.Pid, s)
+		if group, err := syscall.Getpgid(program.Pid); exited != nil && err == nil && group != program.Pid {
+			_ = program.Signal(s)
+		}
+	}
+	kill(syscall.SIGTERM)
 	grace := time.NewTimer(r.script.Grace)
 	defer grace.Stop()
 	over := make(chan struct{})
@@ -192,7 +199,7 @@ func (r *running) end(group int, exited <-chan error) {
 	case <-over:
 	case <-grace.C:
 	}
-	_ = syscall.Kill(-group, syscall.SIGKILL)
+	kill(syscall.SIGKILL)
 	r.close()
 	<-over
 }

@@ -181,3 +181,34 @@ func TestCancel(t *testing.T) {
 		}
 	}
 }
+
+// D.4, hostile: a script that leaves its process group ends in time too. The test itself is the
+// script, as a shell cannot do that.
+func TestLeavesGroup(t *testing.T) {
+	t.Parallel()
+	if group := os.Getenv("PENSTOCK_TEST_GROUP"); group != "" {
+		n, err := strconv.Atoi(group)
+		if err == nil {
+			err = syscall.Setpgid(0, n)
+		}
+		fmt.Println("moved:", os.Getpid(), err)
+		<-time.After(5 * time.Minute)
+		return
+	}
+	argv := []string{os.Args[0], "-test.run=^TestLeavesGroup$", "-test.v"}
+	env := append(os.Environ(), "PENSTOCK_TEST_GROUP="+strconv.Itoa(syscall.Getpgrp()))
+	began := time.Now()
+	for limit := 300 * time.Millisecond; limit < time.Minute; limit *= 2 {
+		got, err := run(t, t.Context(), script.Script{Argv: argv, Timeout: limit, Grace: limit, Env: env})
+		if !errors.Is(err, script.ErrTimeout) || time.Since(began) > 4*time.Minute {
+			t.Fatalf("%v after %v: %q", err, time.Since(began), got)
+		}
+		for _, line := range got {
+			if _, pid, ok := strings.Cut(strings.TrimSuffix(line, " <nil>"), "moved: "); ok {
+				gone(t, pid)
+				return
+			}
+		}
+	}
+	t.Fatal("however long it has, it does not come so far")
+}
