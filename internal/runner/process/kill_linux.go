@@ -44,7 +44,7 @@ func killUser(uid int) error {
 // awaitUser waits a little until no process of a build user is left. All have been killed;
 // what they were doing in the kernel may take a moment.
 func awaitUser(uid int) {
-	for range 500 {
+	for range 10_000 {
 		// A user without processes has no priority, and looking is one call.
 		if _, err := unix.Getpriority(unix.PRIO_USER, uid); errors.Is(err, unix.ESRCH) {
 			return
@@ -57,7 +57,8 @@ func awaitUser(uid int) {
 // a look at all processes finds nothing more. Where the thread is scoped, whatever its signals
 // reach belongs to them, and the kernel picks it in one step that no fork can slip through.
 func killFamily(shells []int, mark string, scoped bool) {
-	for range 20 {
+	// What has been killed may take a moment, and a machine with much to do some more.
+	for range 500 {
 		if scoped {
 			_ = unix.Kill(-1, unix.SIGKILL)
 		}
