@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,10 +21,10 @@ import (
 // are inherited by what it starts and touch no other thread; the thread ends with the cell.
 type cell struct {
 	confine Confinement
-	uid     int          // the session's own user, OwnUser only
-	claim   net.Listener // holds uid for this server while it lives
-	secret  string       // the mark in the environment of what the session starts
-	scoped  bool         // signals of the thread reach what it has started, and nothing else
+	uid     int      // the session's own user, OwnUser only
+	claim   *os.File // holds uid for this server while it lives
+	secret  string   // the mark in the environment of what the session starts
+	scoped  bool     // signals of the thread reach what it has started, and nothing else
 	work    chan func()
 
 	mu     sync.Mutex
@@ -104,20 +103,44 @@ func onThread(f func()) {
 	}()
 }
 
-// claimUser picks a user id that no other session on this machine uses. An abstract socket
-// is the lock: the kernel frees it when the server dies.
+// claimUser picks a user id that no other session on this machine uses. A lock on a byte of a file
+// says so, which the kernel frees when the server dies, and which no session can take: the file is
+// root's alone.
 func (c *cell) claimUser() error {
-	for i := range uids {
-		l, err := net.Listen("unix", "@penstock/build-user/"+strconv.Itoa(i))
-		if err == nil {
-			c.claim, c.uid = l, firstUID+i
-			return killUser(c.uid) // what a server that died may have left
-		}
-		if !errors.Is(err, unix.EADDRINUSE) {
-			return err
-		}
+	f, err := openUsers()
+	if err != nil {
+		return err
 	}
-	return errors.New("all build users are in use")
+	for i := range uids {
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(i), Len: 1}
+		switch err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+			err = errors.New("all build users are in use")
+			continue
+		case err == nil:
+			c.claim, c.uid = f, firstUID+i
+			err = killUser(c.uid) // what a server that died may have left
+		}
+		break
+	}
+	if err != nil {
+		f.Close()
+	}
+	return err
+}
+
+// openUsers opens the file on which all servers of this machine lock their build users, in the
+// first folder of the system that takes it.
+func openUsers() (*os.File, error) {
+	var all []error
+	for _, dir := range []string{"/run", "/var/lib", "/etc"} {
+		f, err := os.OpenFile(dir+"/penstock-build-users", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err == nil {
+			return f, nil
+		}
+		all = append(all, err)
+	}
+	return nil, errors.Join(all...)
 }
 
 // giveTo makes the user own the workspace, without following links.

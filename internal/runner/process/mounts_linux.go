@@ -22,6 +22,11 @@ func probe(c Confinement) (mount string, err error) {
 		if os.Geteuid() != 0 {
 			return "", errors.New("the server does not run as root")
 		}
+		users, err := openUsers()
+		if err != nil {
+			return "", fmt.Errorf("no place for the locks of build users: %w", err)
+		}
+		users.Close()
 		for _, m := range mountPoints {
 			if fi, err := os.Lstat(m); err == nil && fi.IsDir() {
 				mount = m
