@@ -108,6 +108,8 @@ func (c *call) fail(err error) {
 	case errors.Is(err, fault.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		c.log.ErrorContext(context.WithoutCancel(c.ctx()), "s3: nothing can be stored", "request", id, "error", err)
 		f = fault.New("ServiceUnavailable", "%s", fault.FullText)
+	case errors.Is(err, fault.ErrText):
+		f = fault.New("InvalidArgument", "The request has a text with a NUL, or one that is too long or not UTF-8")
 	default:
 		c.log.ErrorContext(context.WithoutCancel(c.ctx()), "s3: a request failed", "request", id,
 			"method", c.r.Method, "bucket", c.name, "key", c.key, "error", err)

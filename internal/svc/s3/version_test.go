@@ -204,7 +204,7 @@ func TestListings(t *testing.T) {
 	if none := ok(c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: b, MaxKeys: aws.Int32(0)}))(t); len(none.Contents) > 0 || *none.IsTruncated {
 		t.Errorf("max-keys=0: %+v", none)
 	}
-	for _, query := range []string{"list-type=2&max-keys=-1", "max-keys=x", "list-type=2&continuation-token=%25", "encoding-type=base64", "versions&version-id-marker=x"} {
+	for _, query := range []string{"list-type=2&max-keys=-1", "max-keys=x", "list-type=2&continuation-token=%25", "encoding-type=base64", "versions&version-id-marker=x", "versions&key-marker=k&version-id-marker=%00"} {
 		if w := s.raw("GET", "/lists?"+query, nil); w.Code != 400 || code(w) != "InvalidArgument" {
 			t.Errorf("?%s: %d %s", query, w.Code, code(w))
 		}
