@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Turns has places for work. An account has half of them at most: one whose work takes long leaves
-// room for the others. It is safe for concurrent use.
+// Turns has places for work. An account has three quarters of them at most: one whose work takes long
+// leaves room for the others. It is safe for concurrent use.
 type Turns struct {
 	all chan struct{}
 
@@ -30,7 +30,7 @@ func (t *Turns) Take(ctx context.Context, account string) (leave func(), err err
 	t.mu.Lock()
 	s := t.of[account]
 	if s == nil {
-		s = &share{places: make(chan struct{}, (cap(t.all)+1)/2)}
+		s = &share{places: make(chan struct{}, max(1, cap(t.all)*3/4))}
 		t.of[account] = s
 	}
 	s.users++

@@ -21,13 +21,13 @@ func TestTurns(t *testing.T) {
 			}
 			return leave
 		}
-		first, second := take("a"), take("a")
-		if take("a") != nil {
-			t.Error("an account has more than half of the places")
+		first, second, third := take("a"), take("a"), take("a")
+		if third == nil || take("a") != nil {
+			t.Error("an account does not have three quarters of the places, or more")
 		}
-		other, last := take("b"), take("c")
-		if other == nil || last == nil || take("b") != nil {
-			t.Error("others do not have the places that are left, or more")
+		last := take("b")
+		if last == nil || take("c") != nil {
+			t.Error("others do not have the place that is left, or more")
 		}
 		// Who waits comes next.
 		go func() {
@@ -42,7 +42,7 @@ func TestTurns(t *testing.T) {
 		if err := turns.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		for _, leave := range []func(){first, second, other, last} {
+		for _, leave := range []func(){first, second, third, last} {
 			leave()
 		}
 		if len(turns.of) > 0 {

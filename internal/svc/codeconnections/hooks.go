@@ -26,7 +26,7 @@ import (
 const (
 	// maxDelivery is what GitHub sends at most.
 	maxDelivery = 25 << 20
-	// maxReading bounds the deliveries that are read at one time, half of them of one account.
+	// maxReading bounds the deliveries that are read at one time, three quarters of them of one account.
 	maxReading = 8
 	// turnTime is how long a delivery waits for others, readTime how long a sender may take
 	// for its body, and workTime how long the starts may take; the sender may leave before.

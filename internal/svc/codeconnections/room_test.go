@@ -376,7 +376,7 @@ func TestServeHook(t *testing.T) {
 			}
 		}
 		// An account whose senders are slow does not keep the others waiting.
-		for range maxReading / 2 {
+		for range maxReading * 3 / 4 {
 			leave, err := w.reading.Take(w.ctx, "111111111111")
 			defer must(w, leave, err)()
 		}

@@ -32,8 +32,8 @@ import (
 const (
 	// maxDelivery is what GitHub sends at most.
 	maxDelivery = 25 << 20
-	// maxDeliveries bounds the deliveries that are read at one time, half of them of one account,
-	// and with maxDelivery the memory they take.
+	// maxDeliveries bounds the deliveries that are read at one time, three quarters of them of one
+	// account, and with maxDelivery the memory they take.
 	maxDeliveries = 8
 	// deliveryTime is how long a sender may take for its body.
 	deliveryTime = 30 * time.Second

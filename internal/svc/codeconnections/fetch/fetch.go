@@ -41,8 +41,8 @@ type Config struct {
 	MaxBytes int64
 	// Limit bounds one fetch, 15 minutes by default.
 	Limit time.Duration
-	// MaxFetches is how many may run at one time, 4 by default, and half of them of one account.
-	// More wait.
+	// MaxFetches is how many may run at one time, 4 by default, and three quarters of them of one
+	// account. More wait.
 	MaxFetches int
 }
 

@@ -282,8 +282,9 @@ func TestFetchBounded(t *testing.T) {
 			}
 		})
 	}
-	<-asked
-	<-asked
+	for range 3 {
+		<-asked
+	}
 	from := o.remote()
 	from.Account = "b"
 	if got, err := f.Fetch(t.Context(), from, "main", o.tip); err != nil {
