@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	api "penstock/internal/api/codebuild"
 	"penstock/internal/auth"
 	"penstock/internal/fault"
@@ -216,6 +218,35 @@ func TestStopAndQueue(t *testing.T) {
 	if out, err := b.room.StopBuild(b.ctx, &api.StopBuildInput{Id: first.Id}); err != nil || out.Build.BuildStatus != "STOPPED" {
 		t.Errorf("a build that is over: %+v %v", out, err)
 	}
+}
+
+// N-10: the builds of one account, however many and long, have those of another wait for one at most.
+func TestAccountsTakeTurns(t *testing.T) {
+	t.Parallel()
+	b := start(t, storetest.SQLite(t), fake.Runner{}, func(d *codebuild.Deps) {
+		d.MaxBuilds = 1
+		d.AWS = func(context.Context, string, string) (aws.Config, error) { return aws.Config{Region: "us-east-1"}, nil }
+	})
+	silent := func(in *api.CreateProjectInput) {
+		in.LogsConfig = &api.LogsConfig{CloudWatchLogs: &api.CloudWatchLogsConfig{Status: "DISABLED"}}
+	}
+	b.project(silent)
+	const long = "version: 0.2\nphases: {build: {commands: ['sleep 600']}}"
+	first, second := b.inline(long), b.inline(long)
+	other := *b
+	other.ctx = auth.Trusted(t.Context(), auth.Caller{Account: "111111111111", Region: "us-east-1", ARN: "arn:aws:iam::111111111111:user/me", UserName: "me"})
+	other.project(silent, func(in *api.CreateProjectInput) {
+		in.ServiceRole = strings.Replace(role, "000000000000", "111111111111", 1)
+	})
+	late := other.inline("version: 0.2\nphases: {build: {commands: ['true']}}")
+	if _, err := b.room.StopBuild(b.ctx, &api.StopBuildInput{Id: first.Id}); err != nil {
+		t.Fatal(err)
+	}
+	b.end(first.Id)
+	if done := other.end(late.Id); done.BuildStatus != "SUCCEEDED" {
+		t.Errorf("%s", phases(done))
+	}
+	b.until(second.Id, func(now *api.Build) bool { return now.CurrentPhase == "BUILD" })
 }
 
 // N-10: a build whose server died is ended by the next start of the same node only.

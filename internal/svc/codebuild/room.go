@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,8 +64,9 @@ type Room struct {
 
 	mu      sync.Mutex
 	live    map[string]*build // by ARN, until their end is in the store
-	queue   []*build          // first come, first served
+	queue   []*build          // first come, first served among those of an account
 	running int
+	turns   map[string]turn // of accounts
 	ctx     context.Context // of Run; nil before
 	born    time.Time       // no build of this life is older
 	buried  chan struct{}   // closed when the builds of the node's last life are ended
@@ -85,7 +87,7 @@ func New(deps Deps) *Room {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	deps.MaxBuilds = cmp.Or(deps.MaxBuilds, max(4, 2*runtime.NumCPU()))
-	return &Room{deps: deps, live: map[string]*build{}, creds: newCredentialServer(), buried: make(chan struct{}), born: time.Now().Truncate(time.Microsecond)}
+	return &Room{deps: deps, live: map[string]*build{}, turns: map[string]turn{}, creds: newCredentialServer(), buried: make(chan struct{}), born: time.Now().Truncate(time.Microsecond)}
 }
 
 var (
@@ -234,17 +236,35 @@ func (r *Room) enqueue(b *build) bool {
 	return true
 }
 
-// dispatch starts queued builds while there is room; the caller holds mu.
+// turn is how many builds of an account run, and when the last of them began or ended, so that an
+// account with many and long builds does not keep the others waiting.
+type turn struct {
+	running int
+	last    time.Time
+}
+
+// turn notes that a build of an account begins or ends; the caller holds mu.
+func (r *Room) turn(account string, change int) {
+	r.turns[account] = turn{r.turns[account].running + change, time.Now()}
+}
+
+// dispatch starts queued builds while there is room, in turn of the accounts that have the fewest
+// running; the caller holds mu.
 func (r *Room) dispatch() {
 	for r.ctx != nil && r.ctx.Err() == nil && r.running < r.deps.MaxBuilds && len(r.queue) > 0 {
-		b := r.queue[0]
-		r.queue = r.queue[1:]
+		b := slices.MinFunc(r.queue, func(a, b *build) int { // the first of several
+			of, other := r.turns[a.row.Account], r.turns[b.row.Account]
+			return cmp.Or(cmp.Compare(of.running, other.running), of.last.Compare(other.last))
+		})
+		r.queue = slices.DeleteFunc(r.queue, func(other *build) bool { return other == b })
 		b.queueTimer.Stop()
 		r.running++
+		r.turn(b.row.Account, 1)
 		go func() {
 			b.run()
 			r.mu.Lock()
 			r.running--
+			r.turn(b.row.Account, -1)
 			r.dispatch()
 			r.mu.Unlock()
 			r.builds.Done()
