@@ -490,13 +490,16 @@ func said(p provider.Progress) engine.Result {
 		LogStreamARN: p.LogStreamARN, Percent: p.Percent}
 }
 
-// dated takes a time out of a revision that cannot be stored: who makes a commit dates it as they like.
+// dated makes the time of a revision one that can be stored, or none: who makes a commit dates it as
+// they like.
 func dated(r *pipeline.Revision) *pipeline.Revision {
-	if r == nil || r.Created.UTC().Year() >= 0 && r.Created.UTC().Year() <= 9999 {
-		return r
+	if r == nil {
+		return nil
 	}
 	clean := *r
-	clean.Created = time.Time{}
+	if clean.Created = r.Created.UTC(); clean.Created.Year() < 0 || clean.Created.Year() > 9999 {
+		clean.Created = time.Time{}
+	}
 	return &clean
 }
 

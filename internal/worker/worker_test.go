@@ -171,6 +171,21 @@ func TestRevisionBeyondTheCalendar(t *testing.T) {
 	})
 }
 
+// A commit in a time zone that is none has its time in UTC, and holds no action.
+func TestRevisionInNoTimeZone(t *testing.T) {
+	bubble(t, func(w *world) {
+		at := time.Unix(1<<30, 0)
+		w.work("n", func(context.Context, provider.Job) provider.Result {
+			return provider.Result{Revision: &pipeline.Revision{ID: "r", Created: at.In(time.FixedZone("", 24*60*60))}}
+		})
+		w.create("p", []pipeline.Action{action("A", 1)})
+		synctest.Wait()
+		if run := w.runs("p")[0]; run.Status != pipeline.Succeeded || !run.Revision.Created.Equal(at) {
+			t.Errorf("%+v %+v", run, run.Revision)
+		}
+	})
+}
+
 // S-312: an action goes on in another job with the token, after the rest it asked for.
 func TestContinue(t *testing.T) {
 	bubble(t, func(w *world) {
