@@ -162,8 +162,9 @@ func (r *Room) rulesOf(ctx context.Context, tx *store.Tx, account, region, bus s
 			continue
 		}
 		p, err := r.compile(doc.Pattern)
-		if err != nil {
-			return nil, err
+		if err != nil { // an earlier penstock took it
+			r.deps.Log.Error("events: a rule matches nothing", "rule", ruleARN(account, region, bus, row.Name), "error", err)
+			continue
 		}
 		list = append(list, matching{arn: ruleARN(account, region, bus, row.Name), name: row.Name, pattern: p, targets: doc.Targets})
 	}

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -201,6 +202,32 @@ func TestTake(t *testing.T) {
 			t.Error(states)
 		}
 	})
+}
+
+// A rule that an earlier penstock took, and this one does not understand, holds up no others.
+func TestRulesOfAnEarlierTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.SQLite(t))
+	past := time.Now().Add(-time.Hour)
+	if err := b.db.Update(b.ctx, func(tx *store.Tx) error {
+		return errors.Join(
+			tx.PutEventRule(b.ctx, store.EventRule{Account: "111111111111", Region: region, Bus: defaultBus, Name: "a", Next: past, Doc: `{"schedule":"rate(never)","state":"ENABLED"}`}),
+			tx.PutEventRule(b.ctx, store.EventRule{Account: account, Region: region, Bus: defaultBus, Name: "a", Doc: `{"pattern":"{","state":"ENABLED","targets":[{"Id":"t","Arn":"` + topic + `"}]}`}),
+			tx.PutEventRule(b.ctx, store.EventRule{Account: account, Region: region, Bus: defaultBus, Name: "b", Next: past.Add(time.Second),
+				Doc: `{"pattern":"{\"source\":[\"aws.codepipeline\"]}","schedule":"rate(1 minute)","state":"ENABLED","targets":[{"Id":"t","Arn":"` + topic + `"}]}`}))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.due(b.ctx); err != nil {
+		t.Error(err)
+	}
+	if err := b.Take(b.ctx, []store.Outgoing{change(1, "E1", "STARTED")}); err != nil {
+		t.Error(err)
+	}
+	b.run(t)
+	for range 2 {
+		b.next(t)
+	}
 }
 
 // S-94, S-247: a pipeline is started by the target's role, once per event, with what the
