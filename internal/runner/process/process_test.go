@@ -279,3 +279,17 @@ func TestExec(t *testing.T) {
 		}
 	})
 }
+
+// A.3: after a command that killed the shell the session has another, in the folder of a new one.
+func TestKilledShell(t *testing.T) {
+	each(t, func(t *testing.T, r *process.Runner, _ string) {
+		for _, shell := range []string{"sh", "bash"} {
+			s := runnertest.Open(t, r, runner.Spec{Shell: shell, Env: []string{"A=1"}})
+			runnertest.Exec(t, s, 137, "kill -9 $$")
+			runnertest.Exec(t, s, 0, "B=2")
+			if got, err := s.Values(t.Context(), []string{"A", "B"}); err != nil || got["A"] != "1" || got["B"] != "2" {
+				t.Errorf("%s: %v %v", shell, got, err)
+			}
+		}
+	})
+}

@@ -64,7 +64,8 @@ func (s *session) begin(dir string) error {
 	// The state is written where a shell ends by itself: exit, set -e, exec.
 	first := "trap " + quote("umask 077; __pwd=$PWD; export __pwd; export -p >"+state+" 2>/dev/null") + " EXIT\n"
 	if s.saved {
-		first = "{ . " + state + "; cd -- \"$__pwd\"; unset __pwd; } 2>/dev/null\n" + first
+		// A shell that was killed has left none, and one that reads a file that is not there ends.
+		first = "{ [ -r " + state + " ] && . " + state + " && cd -- \"$__pwd\"; unset __pwd; } 2>/dev/null\n" + first
 		sh.fresh, s.saved = false, false
 	}
 	s.shell = sh
