@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -52,4 +53,47 @@ func TestListBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// P-9, hostile: a file of holes is refused by its size, and packing one ends when it is to, not when
+// the file does.
+func TestPackSparse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, size := range map[string]int64{"huge": 1 << 40, "large": 15 << 30} {
+		file, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	written := 0
+	err = Pack(t.Context(), writerFunc(func(p []byte) { written += len(p) }), root, []File{{"huge", "huge"}}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "too large") || written > 1<<10 {
+		t.Errorf("huge: %v after %d bytes", err, written)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	written = 0
+	err = Pack(ctx, writerFunc(func(p []byte) { written += len(p); cancel() }), root, []File{{"large", "large"}}, Options{})
+	if !errors.Is(err, context.Canceled) || written > 1<<20 {
+		t.Errorf("large: %v after %d bytes", err, written)
+	}
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
 }

@@ -147,7 +147,7 @@ func Pack(ctx context.Context, w io.Writer, root *os.Root, files []File, opt Opt
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := p.add(f); err != nil {
+		if err := p.add(ctx, f); err != nil {
 			return fmt.Errorf("pack %q: %w", f.Source, err)
 		}
 	}
@@ -172,6 +172,21 @@ func PackTree(ctx context.Context, w io.Writer, dir string, opt Options) error {
 	return Pack(ctx, w, root, files, opt)
 }
 
+var errTooLarge = errors.New("the archive would be too large")
+
+// whileReader reads until ctx ends.
+type whileReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (w whileReader) Read(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, context.Cause(w.ctx)
+	}
+	return w.r.Read(p)
+}
+
 type packer struct {
 	z    *zip.Writer
 	root *os.Root
@@ -180,7 +195,7 @@ type packer struct {
 	buf  []byte
 }
 
-func (p *packer) add(f File) error {
+func (p *packer) add(ctx context.Context, f File) error {
 	if p.keep {
 		fi, err := p.root.Lstat(f.Source)
 		if err != nil {
@@ -204,6 +219,8 @@ func (p *packer) add(f File) error {
 		return nil
 	case !fi.Mode().IsRegular():
 		return errors.New("not a regular file")
+	case fi.Size() > p.left: // zeros of a hole take time too
+		return errTooLarge
 	}
 	perm := fs.FileMode(0o644)
 	if fi.Mode()&0o111 != 0 {
@@ -213,9 +230,9 @@ func (p *packer) add(f File) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.CopyBuffer(dst, io.LimitReader(struct{ io.Reader }{src}, p.left+1), p.buf)
+	n, err := io.CopyBuffer(dst, io.LimitReader(whileReader{ctx, src}, p.left+1), p.buf)
 	if p.left -= n; p.left < 0 {
-		return errors.New("the archive would be too large")
+		return errTooLarge
 	}
 	return err
 }
