@@ -177,6 +177,9 @@ func (d *deploy) put(ctx context.Context, root *os.Root, name, key string) *prov
 		return d.failed(pipeline.ConfigurationError, "The object key '%.100s…' has %d bytes; the most is %d.", key, len(key), maxKey)
 	}
 	f, err := root.Open(name)
+	if link, _ := root.Readlink(name); err != nil && link != "" {
+		return d.failed(pipeline.ConfigurationError, "The link '%s' of the artifact '%s' leads to '%.100s', which cannot be read: %v", name, d.Inputs[0].Name, link, err)
+	}
 	if err != nil {
 		return d.failed(pipeline.SystemUnavailable, "Could not read the file '%s' of the artifact '%s': %v", name, d.Inputs[0].Name, err)
 	}

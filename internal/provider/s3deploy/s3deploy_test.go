@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -102,12 +103,18 @@ func (f *fixture) input(body []byte) {
 	}
 }
 
+// archive packs files, and links whose names end in @ here.
 func archive(t *testing.T, files map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		w, err := z.Create(name)
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		if link, ok := strings.CutSuffix(name, "@"); ok {
+			h.Name = link
+			h.SetMode(fs.ModeSymlink | 0o777)
+		}
+		w, err := z.CreateHeader(h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,6 +243,7 @@ func TestFailures(t *testing.T) {
 		"no artifact":  {nil, func(*fixture) {}, pipeline.ConfigurationError, "s3://artifacts/"},
 		"no zip":       {[]byte("text"), func(*fixture) {}, pipeline.ConfigurationError, "not a ZIP"},
 		"escape":       {archive(t, map[string]string{"../../evil": "x"}), func(*fixture) {}, pipeline.ConfigurationError, "../../evil"},
+		"dead link":    {archive(t, map[string]string{"link@": "nowhere"}), func(*fixture) {}, pipeline.ConfigurationError, "'link'"},
 		"long key":     {good, func(f *fixture) { f.job.Configuration["ObjectKey"] = strings.Repeat("k", 1023) }, pipeline.ConfigurationError, "1024"},
 		"forbidden":    {good, func(f *fixture) { f.job.Env.AWS = f.poor }, pipeline.PermissionError, "role/release"},
 		"acl": {good, func(f *fixture) {
