@@ -31,7 +31,7 @@ func TestTurns(t *testing.T) {
 		}
 		// Who waits comes next.
 		go func() {
-			time.Sleep(time.Millisecond)
+			synctest.Wait()
 			first()
 		}()
 		if first = take("d"); first == nil {

@@ -64,18 +64,25 @@ func TestGitPushIsTold(t *testing.T) {
 	})
 }
 
-// A push that could not be told of fails, and is told of at the next start.
-func TestPushNotTold(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, storetest.SQLite(t))
+// untold makes a repository to which w was pushed when nothing could be told.
+func untold(t *testing.T) (b *bench, w string) {
+	t.Helper()
+	b = newBench(t, storetest.SQLite(t))
 	b.create("web")
-	w := t.TempDir()
+	w = t.TempDir()
 	b.run(w, "init", "-q", "-b", "main")
 	b.run(w, "commit", "-q", "--allow-empty", "-m", "one")
 	b.set(func() { b.refuse = errors.New("the disk is full") })
 	if out, err := b.try(w, "push", b.remote("web"), "main"); err == nil {
 		t.Errorf("the push went through: %s", out)
 	}
+	return b, w
+}
+
+// A push that could not be told of fails, and is told of at the next start.
+func TestPushNotTold(t *testing.T) {
+	t.Parallel()
+	b, w := untold(t)
 	b.set(func() { b.refuse = nil })
 	if err := b.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
@@ -93,15 +100,7 @@ func TestPushNotTold(t *testing.T) {
 // What could not be told of a repository is not told of for ever once the repository is deleted.
 func TestPushNotToldAndDeleted(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, storetest.SQLite(t))
-	b.create("web")
-	w := t.TempDir()
-	b.run(w, "init", "-q", "-b", "main")
-	b.run(w, "commit", "-q", "--allow-empty", "-m", "one")
-	b.set(func() { b.refuse = errors.New("the disk is full") })
-	if out, err := b.try(w, "push", b.remote("web"), "main"); err == nil {
-		t.Errorf("the push went through: %s", out)
-	}
+	b, _ := untold(t)
 	if _, err := b.DeleteRepository(b.ctx, &api.DeleteRepositoryInput{RepositoryName: "web"}); err != nil {
 		t.Fatal(err)
 	}
