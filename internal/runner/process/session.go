@@ -65,7 +65,7 @@ func (s *session) begin(dir string) error {
 	first := "trap " + quote("umask 077; __pwd=$PWD; export __pwd; export -p >"+state+" 2>/dev/null") + " EXIT\n"
 	if s.saved {
 		// A shell that was killed has left none, and one that reads a file that is not there ends.
-		first = "{ [ -r " + state + " ] && . " + state + " && cd -- \"$__pwd\"; unset __pwd; } 2>/dev/null\n" + first
+		first = "{ [ -r " + state + " ] && { . " + state + "; cd -- \"$__pwd\"; }; unset __pwd; } 2>/dev/null\n" + first
 		sh.fresh, s.saved = false, false
 	}
 	s.shell = sh
