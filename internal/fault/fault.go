@@ -36,7 +36,8 @@ const FullText = "The server cannot store anything at the moment: its disk is fu
 	"Nothing was changed. What is stored can be read; make the call again when there is space."
 
 // ErrText is in the chain of an internal error when a request holds a text that no database can
-// keep or compare: with a NUL, not in UTF-8, or too long for a key. The door answers it as a request that is not valid.
+// keep or compare: with a NUL, not in UTF-8, or too long for a key. The door answers it as a request
+// that is not valid.
 var ErrText = errors.New("text with a NUL, not in UTF-8 or too long for a key")
 
 // Code gives the code of the fault in err's chain, or "" if there is none.

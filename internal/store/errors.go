@@ -20,8 +20,8 @@ var (
 	// ErrFull says that the database cannot take writes now, because its disk is full or
 	// it is read-only; reads still work.
 	ErrFull = fmt.Errorf("store: the database cannot be written to: %w", fault.ErrFull)
-	// ErrText says that a text holds a NUL, is not UTF-8 or is too long a key, which PostgreSQL cannot keep;
-	// SQLite could, and must not differ.
+	// ErrText says that a text holds a NUL, is not UTF-8 or is too long a key, which PostgreSQL
+	// cannot keep; SQLite could, and must not differ.
 	ErrText = fmt.Errorf("store: %w", fault.ErrText)
 	// ErrClosed says that the DB was closed.
 	ErrClosed = errors.New("store: closed")
