@@ -232,7 +232,9 @@ func TestAccountsTakeTurns(t *testing.T) {
 	}
 	b.project(silent)
 	const long = "version: 0.2\nphases: {build: {commands: ['sleep 600']}}"
-	first, second := b.inline(long), b.inline(long)
+	first := b.inline(long)
+	b.until(first.Id, func(now *api.Build) bool { return now.CurrentPhase == "BUILD" }) // the room runs, and is full
+	second := b.inline(long)
 	other := *b
 	other.ctx = auth.Trusted(t.Context(), auth.Caller{Account: "111111111111", Region: "us-east-1", ARN: "arn:aws:iam::111111111111:user/me", UserName: "me"})
 	other.project(silent, func(in *api.CreateProjectInput) {
